@@ -1,0 +1,26 @@
+"""What one build of a bundle depends on, and nothing else."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class MiniConfig:
+    """Settings of `itr mini`. Two builds with equal settings and ingredients give equal graphs."""
+
+    out: Path
+    cache: Path
+    seed: int = 17
+    version: str = "0.1.0"
+    heads: int = 3  # relation heads trained with seeds seed, seed+1, …; the spread is reported, the first one ships
+
+    # Towers
+    max_tokens: int = 128
+    image_side: int = 224
+
+    # Image → text projection
+    top_classes: int = 50
+    class_temperature: float = 2.0
+
+    # Share of 00, 01, 10, 11 (neither, image_adds, text_represented, both) in the public Twitter label set.
+    priors: tuple[float, float, float, float] = (0.336, 0.256, 0.220, 0.188)

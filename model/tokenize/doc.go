@@ -1,0 +1,16 @@
+// Package tokenize turns text into the token ids a bundle was trained with.
+//
+// Ids must equal Hugging Face's: a model sees a different sentence otherwise, and nothing downstream can tell. So every
+// tokenizer here is compared with the original on tens of thousands of hostile strings (testdata/README.md).
+//
+// Adding a tokenizer? Implement Tokenizer, and give it a golden file of its own.
+// Changing what a character becomes? Read chars.go, then regenerate tables.go by testdata/tables.py.
+// Changing how words are cut? Read WordPiece.
+//
+// # Unicode
+//
+// The tokenizers package that Hugging Face's fast tokenizers run on takes its categories, decompositions and lower case
+// from tables of different Unicode versions. Go's tables are of yet another. tables.go was therefore measured code point
+// by code point from tokenizers 0.23.3 and is the only Unicode table used here: a Go release that brings a newer Unicode
+// moves no id.
+package tokenize
