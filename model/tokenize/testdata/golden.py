@@ -1,4 +1,4 @@
-"""Writes wordpiece.crc and wordpiece.json: what Hugging Face's BERT tokenizer makes of hostile and of ordinary strings.
+"""Writes wordpiece.crc and wordpiece.jsonl: what Hugging Face's BERT tokenizer makes of hostile and of ordinary strings.
 
 wordpiece.crc holds one CRC-32 (little endian) a string over the string's UTF-8 and its ids. The strings themselves are made
 anew by the same arithmetic here and in hostile_test.go, so 40,000 of them fit in 160 KB.
@@ -122,8 +122,8 @@ def main():
             ids = encode(text, index)
             crc = zlib.crc32(struct.pack(f"<{len(ids)}i", *ids), zlib.crc32(text.encode()))
             file.write(struct.pack("<I", crc))
-    rows = [{"text": text, "ids": encode(text, 0), "cased": encode(text, 3)} for text in ORDINARY]
-    (HERE / "wordpiece.json").write_text(json.dumps(rows, ensure_ascii=True, indent=0) + "\n")
+    rows = [json.dumps({"text": text, "ids": encode(text, 0), "cased": encode(text, 3)}) for text in ORDINARY]
+    (HERE / "wordpiece.jsonl").write_text("\n".join(rows) + "\n")
 
 
 if __name__ == "__main__":
