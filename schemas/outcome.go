@@ -16,6 +16,7 @@ const (
 	ReasonMalformed     Reason = "malformed"      // not the JSON, or not the fields, that its schema asks for
 	ReasonSchemaUnknown Reason = "schema_unknown" // a schema or version we do not read
 	ReasonTooLarge      Reason = "too_large"      // over the size limits of decode
+	ReasonNotAPost      Reason = "not_a_post"     // well-formed, but about something else: an account, an identity, a like
 	ReasonMediaFailed   Reason = "media_failed"   // every pair of the post failed; the detail says how
 )
 
@@ -84,7 +85,7 @@ const (
 
 // ClusterEvent is one record of the clusters topic, keyed by cluster id.
 type ClusterEvent struct {
-	Schema  string `json:"schema" jsonschema:"const=cluster.v1"`
+	Schema  string `json:"schema" jsonschema:"enum=cluster.v1"`
 	Type    string `json:"type" jsonschema:"enum=state,enum=born,enum=retired,enum=alarm"`
 	Cluster string `json:"cluster" jsonschema_description:"public cluster id; never reused"`
 	// Version is the centroids' version after the fold that caused the event.

@@ -19,32 +19,34 @@ const (
 	OpDelete Op = "delete"
 )
 
-// Post is the native input, post.v1: one JSON object a Kafka record.
+// Post is the native input, post.v1: one JSON object a Kafka record. A field
+// that is null counts as absent; fields that are not listed are ignored, so
+// that producers may be newer than we are. A delete needs only post_id.
 type Post struct {
-	Schema     string      `json:"schema" jsonschema:"const=post.v1"`
-	Source     string      `json:"source,omitempty" jsonschema_description:"where the post comes from: bluesky, reddit, …"`
-	Op         Op          `json:"op,omitempty" jsonschema:"enum=create,enum=update,enum=delete,default=create"`
+	Schema     string      `json:"schema" jsonschema:"enum=post.v1"`
+	Source     string      `json:"source,omitempty" jsonschema:"nullable" jsonschema_description:"where the post comes from: bluesky, reddit, …"`
+	Op         Op          `json:"op,omitempty" jsonschema:"nullable,enum=create,enum=update,enum=delete,default=create"`
 	PostID     string      `json:"post_id" jsonschema:"minLength=1"`
-	AuthorID   string      `json:"author_id,omitempty"`
-	CreatedAt  *time.Time  `json:"created_at,omitempty"`
-	Text       string      `json:"text,omitempty"`
-	Langs      []string    `json:"langs,omitempty" jsonschema_description:"BCP 47 tags"`
-	Sensitive  *bool       `json:"sensitive,omitempty"`
-	ParentID   string      `json:"parent_id,omitempty"`
-	Media      []Media     `json:"media,omitempty"`
-	Provenance *Provenance `json:"provenance,omitempty"`
+	AuthorID   string      `json:"author_id,omitempty" jsonschema:"nullable"`
+	CreatedAt  *time.Time  `json:"created_at,omitempty" jsonschema:"nullable"`
+	Text       string      `json:"text,omitempty" jsonschema:"nullable"`
+	Langs      []string    `json:"langs,omitempty" jsonschema:"nullable" jsonschema_description:"BCP 47 tags"`
+	Sensitive  *bool       `json:"sensitive,omitempty" jsonschema:"nullable"`
+	ParentID   string      `json:"parent_id,omitempty" jsonschema:"nullable"`
+	Media      []Media     `json:"media,omitempty" jsonschema:"nullable"`
+	Provenance *Provenance `json:"provenance,omitempty" jsonschema:"nullable"`
 }
 
 // Media is one image of a post: inline bytes, or a URL to fetch.
 type Media struct {
-	Kind string `json:"kind,omitempty" jsonschema:"enum=image,enum=video,enum=audio,default=image" jsonschema_description:"only images become pairs"`
-	Data []byte `json:"data,omitempty" jsonschema_description:"the encoded image, base64"`
-	URL  string `json:"url,omitempty" jsonschema:"format=uri"`
-	Alt  string `json:"alt,omitempty"`
+	Kind string `json:"kind,omitempty" jsonschema:"nullable,enum=image,enum=video,enum=audio,default=image" jsonschema_description:"only images become pairs"`
+	Data []byte `json:"data,omitempty" jsonschema:"nullable" jsonschema_description:"the encoded image, base64"`
+	URL  string `json:"url,omitempty" jsonschema:"nullable,format=uri"`
+	Alt  string `json:"alt,omitempty" jsonschema:"nullable"`
 }
 
 // Provenance is what the source says about a post's origin.
 type Provenance struct {
-	URI     string `json:"uri,omitempty" jsonschema_description:"where the post lives"`
-	Version string `json:"version,omitempty" jsonschema_description:"the source's own version of the post: a CID, an edit time"`
+	URI     string `json:"uri,omitempty" jsonschema:"nullable" jsonschema_description:"where the post lives"`
+	Version string `json:"version,omitempty" jsonschema:"nullable" jsonschema_description:"the source's own version of the post: a CID, an edit time"`
 }

@@ -13,7 +13,7 @@ const (
 
 // Result is the output, result.v1: one JSON object a post, keyed by post id.
 type Result struct {
-	Schema   string       `json:"schema" jsonschema:"const=result.v1"`
+	Schema   string       `json:"schema" jsonschema:"enum=result.v1"`
 	ResultID string       `json:"result_id" jsonschema_description:"SHA-256 of Kafka cluster id, topic, partition and offset of the input"`
 	Status   ResultStatus `json:"status" jsonschema:"enum=labelled,enum=no_image"`
 
@@ -57,10 +57,10 @@ type Pair struct {
 	ImageAdds         *float64 `json:"image_adds,omitempty" jsonschema:"minimum=0,maximum=1"`
 	Similarity        *float64 `json:"similarity,omitempty" jsonschema:"minimum=-1,maximum=1"`
 
-	Cluster         *string       `json:"cluster" jsonschema_description:"public cluster id; null while bootstrapping"`
+	Cluster         *string       `json:"cluster" jsonschema:"nullable" jsonschema_description:"public cluster id; null while bootstrapping"`
 	ClusterStatus   ClusterStatus `json:"cluster_status,omitempty" jsonschema:"enum=assigned,enum=bootstrapping,enum=reassigned"`
 	Distance        *float64      `json:"distance,omitempty" jsonschema_description:"squared distance to the centroid"`
-	Novel           bool          `json:"novel,omitempty"`
+	Novel           *bool         `json:"novel,omitempty" jsonschema_description:"far outside its cluster"`
 	CentroidVersion *int64        `json:"centroid_version,omitempty"`
 
 	Failure Reason `json:"failure,omitempty" jsonschema_description:"why this pair has no relation"`

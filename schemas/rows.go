@@ -1,0 +1,282 @@
+package schemas
+
+import (
+	"encoding/hex"
+	"math"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+)
+
+// Outcome is the one place where an input record ends (invariant 1).
+type Outcome string
+
+// Outcomes.
+const (
+	OutcomeResult     Outcome = "result"
+	OutcomeTombstone  Outcome = "tombstone" // the post was deleted: a null value under its id
+	OutcomeDeadLetter Outcome = "dead_letter"
+)
+
+// OutcomeAt says what becomes of a row of Posts. The batch must be decoded.
+func OutcomeAt(b *Batch, row int) Outcome {
+	if _, rejected := b.Rejected(row); rejected {
+		return OutcomeDeadLetter
+	}
+	if Op(Col[*array.String](b.Posts(), PostOp).Value(row)) == OpDelete {
+		return OutcomeTombstone
+	}
+	return OutcomeResult
+}
+
+// ResultMeta is what every result of a process has in common.
+type ResultMeta struct {
+	KafkaCluster string // the cluster id of the input's brokers, part of result_id
+	Model        ModelRef
+	ConfigDigest string
+}
+
+// ResultAt reads one result out of the batch's columns. The row's outcome
+// must be OutcomeResult. Columns of stages that have not run yet leave their
+// fields unset, so decide can read the result that it decides on. The result
+// owns its strings and outlives the batch.
+func ResultAt(b *Batch, row int, m ResultMeta, now time.Time) Result {
+	posts := b.Posts()
+	offset := Col[*array.Int64](posts, RecordOffset).Value(row)
+	r := Result{
+		Schema:       ResultSchema,
+		ResultID:     ResultID(m.KafkaCluster, b.Partition, offset),
+		Status:       StatusNoImage,
+		Source:       stringAt(posts, PostSource, row),
+		Op:           Op(stringAt(posts, PostOp, row)),
+		PostID:       stringAt(posts, PostID, row),
+		AuthorID:     stringAt(posts, PostAuthor, row),
+		Text:         stringAt(posts, PostText, row),
+		Langs:        langsAt(posts, row),
+		ParentID:     stringAt(posts, PostParent, row),
+		URI:          stringAt(posts, PostURI, row),
+		Version:      stringAt(posts, PostVersion, row),
+		Pairs:        []Pair{},
+		Decisions:    decisionsAt(posts, row),
+		Model:        m.Model,
+		ConfigDigest: m.ConfigDigest,
+		Input: Input{
+			Topic:     b.Partition.Topic,
+			Partition: b.Partition.ID,
+			Offset:    offset,
+			Time:      Col[*array.Timestamp](posts, RecordTime).Value(row).ToTime(arrow.Millisecond),
+		},
+		Timings: MillisOf(b.Timings, now.Sub(b.Fetched)),
+	}
+	if c := Col[*array.Timestamp](posts, PostCreatedAt); c.IsValid(row) {
+		t := c.Value(row).ToTime(arrow.Microsecond)
+		r.CreatedAt = &t
+	}
+	if c := Col[*array.Boolean](posts, PostSensitive); c.IsValid(row) {
+		v := c.Value(row)
+		r.Sensitive = &v
+	}
+
+	first, end := PairsOf(b, row)
+	if first == end {
+		return r
+	}
+	r.Status = StatusLabelled
+	cols := columnsOfPairs(b.Pairs())
+	r.Pairs = make([]Pair, 0, end-first)
+	for i := first; i < end; i++ {
+		p := cols.at(i)
+		if p.Confidence > r.Confidence {
+			r.Relation, r.Confidence = p.Relation, p.Confidence
+		}
+		r.Pairs = append(r.Pairs, p)
+	}
+	return r
+}
+
+// PairsOf returns the rows [first, end) of Pairs that belong to a row of
+// Posts; first == end when it has none. It relies on Pairs being in post
+// order.
+func PairsOf(b *Batch, row int) (first, end int) {
+	if b.Pairs() == nil {
+		return 0, 0
+	}
+	of := Col[*array.Int32](b.Pairs(), PairPost)
+	first = sort.Search(of.Len(), func(i int) bool { return int(of.Value(i)) >= row })
+	for end = first; end < of.Len() && int(of.Value(end)) == row; end++ { //nolint:revive // the loop's work is its end
+	}
+	return first, end
+}
+
+// MillisOf converts durations to milliseconds with microsecond precision.
+func MillisOf(t Timings, total time.Duration) Millis {
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	return Millis{
+		Decode:  ms(t.Decode),
+		Media:   ms(t.Media),
+		Infer:   ms(t.Infer),
+		Cluster: ms(t.Cluster),
+		Total:   ms(total),
+	}
+}
+
+// pairColumns are the columns of Pairs, nil where the stage that writes them
+// has not run.
+type pairColumns struct {
+	index                      *array.Int32
+	url, alt, failure, detail  *array.String
+	digest                     *array.FixedSizeBinary
+	scores                     *array.FixedSizeList
+	textRepresented, imageAdds *array.Float32
+	similarity, distance       *array.Float32
+	cluster, clusterStatus     *array.String
+	novelty                    *array.Boolean
+	centroidVersion            *array.Int64
+}
+
+func columnsOfPairs(rec arrow.Record) pairColumns {
+	return pairColumns{
+		index:           Col[*array.Int32](rec, PairIndex),
+		url:             Col[*array.String](rec, PairURL),
+		alt:             Col[*array.String](rec, PairAlt),
+		failure:         colIf[*array.String](rec, PairFailure),
+		detail:          colIf[*array.String](rec, PairDetail),
+		digest:          colIf[*array.FixedSizeBinary](rec, PairDigest),
+		scores:          colIf[*array.FixedSizeList](rec, PairScores),
+		textRepresented: colIf[*array.Float32](rec, PairTextRepresented),
+		imageAdds:       colIf[*array.Float32](rec, PairImageAdds),
+		similarity:      colIf[*array.Float32](rec, PairSimilarity),
+		cluster:         colIf[*array.String](rec, PairCluster),
+		clusterStatus:   colIf[*array.String](rec, PairClusterStatus),
+		distance:        colIf[*array.Float32](rec, PairDistance),
+		novelty:         colIf[*array.Boolean](rec, PairNovelty),
+		centroidVersion: colIf[*array.Int64](rec, PairClusterVer),
+	}
+}
+
+func (c pairColumns) at(i int) Pair {
+	p := Pair{
+		Index:             int(c.index.Value(i)),
+		URL:               stringIn(c.url, i),
+		Alt:               stringIn(c.alt, i),
+		TextIsRepresented: doubleIn(c.textRepresented, i),
+		ImageAdds:         doubleIn(c.imageAdds, i),
+		Similarity:        doubleIn(c.similarity, i),
+		ClusterStatus:     ClusterStatus(stringIn(c.clusterStatus, i)),
+		Distance:          doubleIn(c.distance, i),
+		Failure:           Reason(stringIn(c.failure, i)),
+		Detail:            stringIn(c.detail, i),
+	}
+	if c.digest != nil && c.digest.IsValid(i) {
+		p.Digest = hex.EncodeToString(c.digest.Value(i))
+	}
+	if c.scores != nil && c.scores.IsValid(i) {
+		p.Scores, p.Relation, p.Confidence = scoresAt(c.scores, i)
+	}
+	if c.cluster != nil && c.cluster.IsValid(i) {
+		id := strings.Clone(c.cluster.Value(i))
+		p.Cluster = &id
+	}
+	if c.novelty != nil && c.novelty.IsValid(i) {
+		v := c.novelty.Value(i)
+		p.Novel = &v
+	}
+	if c.centroidVersion != nil && c.centroidVersion.IsValid(i) {
+		v := c.centroidVersion.Value(i)
+		p.CentroidVersion = &v
+	}
+	return p
+}
+
+// scoresAt returns a pair's scores, the relation that scores highest (the
+// first of equals) and its score.
+func scoresAt(list *array.FixedSizeList, i int) (*Scores, string, float64) {
+	start, _ := list.ValueOffsets(i)
+	values := list.ListValues().(*array.Float32)
+	var s [Relations]float64
+	best := Neither
+	for j := range s {
+		s[j] = double(values.Value(int(start) + j))
+		if s[j] > s[best] {
+			best = Relation(j) //nolint:gosec // j < Relations
+		}
+	}
+	return &Scores{Neither: s[Neither], ImageAdds: s[ImageAdds], TextRepresented: s[TextRepresented], Both: s[Both]},
+		best.String(), s[best]
+}
+
+func langsAt(posts arrow.Record, row int) []string {
+	list := Col[*array.List](posts, PostLangs)
+	if list.IsNull(row) {
+		return nil
+	}
+	values := list.ListValues().(*array.String)
+	start, end := list.ValueOffsets(row)
+	langs := make([]string, 0, end-start)
+	for i := int(start); i < int(end); i++ {
+		langs = append(langs, strings.Clone(values.Value(i)))
+	}
+	return langs
+}
+
+func decisionsAt(posts arrow.Record, row int) []Decision {
+	list := colIf[*array.List](posts, PostDecisions)
+	if list == nil || list.IsNull(row) {
+		return nil
+	}
+	values := list.ListValues().(*array.Struct)
+	rule, topic, fault := values.Field(0).(*array.String), values.Field(1).(*array.String), values.Field(2).(*array.String)
+	var decisions []Decision
+	start, end := list.ValueOffsets(row)
+	for i := int(start); i < int(end); i++ {
+		decisions = append(decisions, Decision{Rule: stringIn(rule, i), Topic: stringIn(topic, i), Error: stringIn(fault, i)})
+	}
+	return decisions
+}
+
+// colIf returns a column, or nil when its stage has not run.
+func colIf[A arrow.Array](rec arrow.Record, name string) A {
+	if !Has(rec, name) {
+		var none A
+		return none
+	}
+	return Col[A](rec, name)
+}
+
+func stringAt(rec arrow.Record, name string, row int) string {
+	return stringIn(Col[*array.String](rec, name), row)
+}
+
+// stringIn copies: Arrow's strings point into buffers that Release frees.
+func stringIn(c *array.String, row int) string {
+	if c == nil || c.IsNull(row) {
+		return ""
+	}
+	return strings.Clone(c.Value(row))
+}
+
+func doubleIn(c *array.Float32, row int) *float64 {
+	if c == nil || c.IsNull(row) {
+		return nil
+	}
+	v := double(c.Value(row))
+	return &v
+}
+
+// double widens to the shortest decimal that still names the same float32, so
+// that 0.83 reads 0.83 on the wire and in a rule, not 0.8299999833106995.
+func double(v float32) float64 {
+	if v32 := float64(v); v32 == math.Trunc(v32) || math.IsNaN(v32) || math.IsInf(v32, 0) {
+		return v32
+	}
+	var buf [32]byte
+	d, err := strconv.ParseFloat(string(strconv.AppendFloat(buf[:0], float64(v), 'g', -1, 32)), 64)
+	if err != nil {
+		return float64(v)
+	}
+	return d
+}
