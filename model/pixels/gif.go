@@ -1,0 +1,245 @@
+package pixels
+
+import (
+	"bytes"
+	"compress/lzw"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// The standard library's decoder blackens transparent colours; Pillow keeps them. So the blocks are read here, and only
+// LZW is left to the library.
+
+const (
+	gifScreenEnd       = 13
+	gifColourTableFlag = 0x80
+	gifInterlaceFlag   = 0x40
+	gifTransparentFlag = 0x01
+	gifGraphicControl  = 0xf9
+)
+
+var errGIFEnds = fmt.Errorf("%w: it ends too early", ErrCorrupt)
+
+type gifReader struct {
+	data        []byte
+	width       int
+	height      int
+	global      *[256][3]uint8 // nil for none
+	transparent int            // index, −1 for none
+}
+
+func decodeGIF(data []byte, l Limits, _ bool) (*Image, error) {
+	if len(data) < gifScreenEnd {
+		return nil, errGIFEnds
+	}
+	r := gifReader{
+		data:        data[gifScreenEnd:],
+		width:       int(binary.LittleEndian.Uint16(data[6:])),
+		height:      int(binary.LittleEndian.Uint16(data[8:])),
+		transparent: -1,
+	}
+	var err error
+	if r.global, err = r.colourTable(data[10]); err != nil {
+		return nil, err
+	}
+	for {
+		kind, err := r.take(1)
+		if err != nil {
+			return nil, err
+		}
+		switch kind[0] {
+		case '!':
+			if err := r.extension(); err != nil {
+				return nil, err
+			}
+		case ',':
+			return r.frame(l)
+		case ';':
+			return nil, fmt.Errorf("%w: it holds no picture", ErrCorrupt)
+		default:
+			return nil, fmt.Errorf("%w: a block of kind %#x", ErrCorrupt, kind[0])
+		}
+	}
+}
+
+func (r *gifReader) take(n int) ([]byte, error) {
+	if len(r.data) < n {
+		return nil, errGIFEnds
+	}
+	taken := r.data[:n]
+	r.data = r.data[n:]
+	return taken, nil
+}
+
+func (r *gifReader) colourTable(flags byte) (*[256][3]uint8, error) {
+	if flags&gifColourTableFlag == 0 {
+		return nil, nil //nolint:nilnil // no table is not an error
+	}
+	n := 2 << (flags & 7)
+	colours, err := r.take(3 * n)
+	if err != nil {
+		return nil, err
+	}
+	table := new([256][3]uint8)
+	for i := range n {
+		table[i] = [3]uint8(colours[3*i:])
+	}
+	return table, nil
+}
+
+func (r *gifReader) extension() error {
+	label, err := r.take(1)
+	if err != nil {
+		return err
+	}
+	for first := true; ; first = false {
+		size, err := r.take(1)
+		if err != nil {
+			return err
+		}
+		if size[0] == 0 {
+			return nil
+		}
+		block, err := r.take(int(size[0]))
+		if err != nil {
+			return err
+		}
+		if first && label[0] == gifGraphicControl && len(block) >= 4 && block[0]&gifTransparentFlag != 0 {
+			r.transparent = int(block[3])
+		}
+	}
+}
+
+// frame decodes the first picture onto the screen. The screen grows when the picture exceeds it, and is transparent, or of
+// colour 0, where the picture does not cover it.
+func (r *gifReader) frame(l Limits) (*Image, error) {
+	header, err := r.take(9)
+	if err != nil {
+		return nil, err
+	}
+	left, top := int(binary.LittleEndian.Uint16(header)), int(binary.LittleEndian.Uint16(header[2:]))
+	width, height := int(binary.LittleEndian.Uint16(header[4:])), int(binary.LittleEndian.Uint16(header[6:]))
+	if width == 0 || height == 0 {
+		return nil, fmt.Errorf("%w: its first picture has %d×%d pixels", ErrCorrupt, width, height)
+	}
+	r.width, r.height = max(r.width, left+width), max(r.height, top+height)
+	if err := l.checkSize(r.width, r.height); err != nil {
+		return nil, err
+	}
+	table, err := r.colourTable(header[8])
+	if err != nil {
+		return nil, err
+	}
+	if table == nil {
+		table = r.global
+	}
+	if table == nil {
+		table = greyTable()
+	}
+	indices := takeBytes(width * height)
+	defer giveBytes(indices)
+	if err := r.decompress(indices); err != nil {
+		return nil, err
+	}
+
+	im := newImage(r.width, r.height)
+	if width < r.width || height < r.height {
+		background := table[max(r.transparent, 0)]
+		for i := 0; i < len(im.Pix); i += 3 {
+			*(*[3]uint8)(im.Pix[i:]) = background
+		}
+	}
+	rows := gifRows(height, header[8]&gifInterlaceFlag != 0)
+	for y := range height {
+		start := 3 * ((top+rows(y))*r.width + left)
+		paintIndexed(im.Pix[start:][:3*width], indices[y*width:][:width], table)
+	}
+	return im, nil
+}
+
+func greyTable() *[256][3]uint8 {
+	table := new([256][3]uint8)
+	for i := range table {
+		v := uint8(i) //nolint:gosec // below 256
+		table[i] = [3]uint8{v, v, v}
+	}
+	return table
+}
+
+// gifRows says where the n-th stored row belongs: interlaced pictures come in four passes.
+func gifRows(height int, interlaced bool) func(n int) int {
+	if !interlaced {
+		return func(n int) int { return n }
+	}
+	return func(n int) int {
+		for _, pass := range [4]struct{ start, step int }{{0, 8}, {4, 8}, {2, 4}, {1, 2}} {
+			rows := (height - pass.start + pass.step - 1) / pass.step
+			if n < rows {
+				return pass.start + n*pass.step
+			}
+			n -= rows
+		}
+		return height - 1
+	}
+}
+
+func (r *gifReader) decompress(indices []uint8) error {
+	width, err := r.take(1)
+	if err != nil {
+		return err
+	}
+	if width[0] < 2 || width[0] > 8 {
+		return fmt.Errorf("%w: LZW codes of %d bits", ErrCorrupt, width[0])
+	}
+	compressed := lzw.NewReader(&gifBlocks{left: r.data}, lzw.LSB, int(width[0]))
+	_, err = io.ReadFull(compressed, indices)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errGIFEnds
+	}
+	return fmt.Errorf("%w: %w", ErrCorrupt, err)
+}
+
+// gifBlocks reads data that is cut into blocks of up to 255 bytes.
+type gifBlocks struct {
+	left    []byte
+	current bytes.Reader
+}
+
+func (b *gifBlocks) next() error {
+	if len(b.left) == 0 {
+		return io.ErrUnexpectedEOF
+	}
+	n := int(b.left[0])
+	if n == 0 {
+		return io.EOF
+	}
+	if n > len(b.left)-1 {
+		return io.ErrUnexpectedEOF
+	}
+	b.current.Reset(b.left[1 : 1+n])
+	b.left = b.left[1+n:]
+	return nil
+}
+
+func (b *gifBlocks) ReadByte() (byte, error) {
+	if b.current.Len() == 0 {
+		if err := b.next(); err != nil {
+			return 0, err
+		}
+	}
+	return b.current.ReadByte()
+}
+
+func (b *gifBlocks) Read(p []byte) (int, error) {
+	if b.current.Len() == 0 {
+		if err := b.next(); err != nil {
+			return 0, err
+		}
+	}
+	return b.current.Read(p)
+}
