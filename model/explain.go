@@ -1,0 +1,48 @@
+package model
+
+import (
+	"context"
+
+	"github.com/itrstream/itrstream/model/runtime"
+	"github.com/itrstream/itrstream/schemas"
+)
+
+// CAM holds, for each relation, how much each cell of the image speaks for it:
+// Height·Width values, rows from the top.
+type CAM struct {
+	Height, Width int
+	Relations     [schemas.Relations][]float32
+}
+
+// Explain returns the activation maps of one pair. pixels are those of one
+// image of an Input.
+func (m *Model) Explain(ctx context.Context, pixels []uint8, text string) (CAM, error) {
+	in := Input{Texts: []string{text}, Images: [][]uint8{pixels}}
+	if err := m.checkInput(in); err != nil {
+		return CAM{}, err
+	}
+	if err := m.slots.take(ctx, m.slots.ticket()); err != nil {
+		return CAM{}, err
+	}
+	defer m.slots.give()
+	s := m.takeScratch()
+	defer m.scratchPool.Put(s)
+	m.tokenize(in.Texts, s)
+	s.text = sized(s.text, m.manifest.Text.Width)
+	if err := m.runTexts(ctx, 0, s); err != nil {
+		return CAM{}, err
+	}
+	maps := make([]float32, m.camSize())
+	if err := m.explain.Run(ctx, []runtime.Tensor{m.pixelTensor(pixels, 1), row(s.text)}, []runtime.Tensor{m.camTensor(maps)}); err != nil {
+		return CAM{}, err
+	}
+	if err := checkFinite(m.manifest.Explain.Graph, "cam", maps); err != nil {
+		return CAM{}, err
+	}
+	cam := CAM{Height: m.manifest.Explain.Height, Width: m.manifest.Explain.Width}
+	for i := range cam.Relations {
+		n := cam.Height * cam.Width
+		cam.Relations[i] = maps[i*n : (i+1)*n : (i+1)*n]
+	}
+	return cam, nil
+}

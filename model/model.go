@@ -1,0 +1,194 @@
+package model
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	goruntime "runtime"
+	"slices"
+	"sync"
+
+	"github.com/itrstream/itrstream/model/pixels"
+	"github.com/itrstream/itrstream/model/runtime"
+	"github.com/itrstream/itrstream/model/tokenize"
+	"github.com/itrstream/itrstream/schemas"
+)
+
+// Options say how a bundle is run.
+type Options struct {
+	// Library is the path of ONNX Runtime's shared library; empty:
+	// runtime.FindLibrary looks for it.
+	Library string
+	// Device is auto, cpu or cuda:N.
+	Device string
+	// Threads is how many cores the model may keep busy on the CPU, whatever
+	// number of Encodes is under way; 0: all that Go uses (GOMAXPROCS).
+	Threads int
+	Log     *slog.Logger
+}
+
+// Model is an opened bundle. Its methods are safe for concurrent use.
+type Model struct {
+	manifest  Manifest
+	digest    string
+	tokenizer tokenize.Tokenizer
+	runtime   *runtime.Runtime
+
+	text, image, head, explain graph
+
+	ones        []int64 // max_tokens of them: the mask of a text without padding
+	slots       *slots
+	workers     int // graph runs that one Encode may have under way
+	textChunk   int // texts a padded run
+	imageChunk  int // images a run
+	scratchPool sync.Pool
+}
+
+// graph is what Model asks of a session.
+type graph interface {
+	Run(ctx context.Context, inputs, outputs []runtime.Tensor) error
+}
+
+// How many rows share a graph run. On a CPU, small runs keep a tower's
+// activations in the cache and spread over the cores; a GPU wants large ones.
+const (
+	cpuImageChunk, cpuTextChunk   = 4, 8
+	cudaImageChunk, cudaTextChunk = 64, 64
+	cudaSlots                     = 2 // one run's copies hide behind the other's kernels
+	headChunk                     = 256
+)
+
+// Open reads the bundle in the folder dir, compares every file with its
+// digest, and runs each graph once, so that a bundle that does not fit its
+// manifest fails here and not on the first post. The error lists every fault
+// found.
+func Open(dir string, o Options) (*Model, error) {
+	b, err := readBundle(dir)
+	if err != nil {
+		return nil, err
+	}
+	t := &b.manifest.Text
+	m := &Model{manifest: b.manifest, digest: b.digest, ones: slices.Repeat([]int64{1}, t.MaxTokens)}
+	m.tokenizer, err = tokenize.NewWordPiece(bytes.NewReader(b.files[t.Tokenizer.Vocab]), t.Tokenizer.Lowercase, t.MaxTokens)
+	if err != nil {
+		return nil, fmt.Errorf("model: bundle %s: %s: %w", dir, t.Tokenizer.Vocab, err)
+	}
+	m.runtime, err = runtime.Open(runtime.Options{Library: o.Library, Device: o.Device, Log: o.Log})
+	if err != nil {
+		return nil, err
+	}
+	m.size(o.Threads)
+	if err := m.load(b); err != nil {
+		return nil, errors.Join(fmt.Errorf("model: bundle %s: %w", dir, err), m.runtime.Close())
+	}
+	return m, nil
+}
+
+// size chooses how runs are cut and how many compute at once.
+func (m *Model) size(threads int) {
+	m.imageChunk, m.textChunk, m.workers = cudaImageChunk, cudaTextChunk, cudaSlots
+	if !m.runtime.Device().IsCUDA() {
+		if threads <= 0 {
+			threads = goruntime.GOMAXPROCS(0)
+		}
+		m.imageChunk, m.textChunk, m.workers = cpuImageChunk, cpuTextChunk, threads
+	}
+	if m.manifest.Text.Batching == BatchSingle {
+		m.textChunk = 1
+	}
+	m.slots = newSlots(m.workers)
+}
+
+// load makes the sessions and runs each once.
+func (m *Model) load(b *bundle) error {
+	ids := m.tokenizer.Encode(nil, "itrstream")
+	tokens := []runtime.Tensor{row(ids), row(m.ones[:len(ids)])}
+	pixels := make([]uint8, m.pixelBytes())
+	image := m.pixelTensor(pixels, 1)
+	text, seen := make([]float32, m.manifest.Text.Width), make([]float32, m.manifest.Image.Width)
+	logits, similarity := make([]float32, schemas.Relations), make([]float32, 1)
+	embedding, cam := make([]float32, m.Dim()), make([]float32, m.camSize())
+	for _, g := range []struct {
+		into            *graph
+		name            string
+		inputs, outputs []string
+		in, out         []runtime.Tensor
+	}{
+		{&m.text, m.manifest.Text.Graph, []string{"input_ids", "attention_mask"}, []string{"text"}, tokens, []runtime.Tensor{row(text)}},
+		{&m.image, m.manifest.Image.Graph, []string{"pixels"}, []string{"image"}, []runtime.Tensor{image}, []runtime.Tensor{row(seen)}},
+		{
+			&m.head, m.manifest.Head.Graph,
+			[]string{"text", "image"},
+			[]string{"logits", "similarity", "embedding"},
+			[]runtime.Tensor{row(text), row(seen)},
+			[]runtime.Tensor{row(logits), runtime.NewTensor(similarity, 1), row(embedding)},
+		},
+		{&m.explain, m.manifest.Explain.Graph, []string{"pixels", "text"}, []string{"cam"}, []runtime.Tensor{image, row(text)}, []runtime.Tensor{m.camTensor(cam)}},
+	} {
+		session, err := m.runtime.Session(g.name, b.files[g.name], g.inputs, g.outputs)
+		if err != nil {
+			return err
+		}
+		delete(b.files, g.name)
+		if err := session.Warm(g.in, g.out); err != nil {
+			return fmt.Errorf("%w (does the graph have the names and widths of the manifest?)", err)
+		}
+		*g.into = session
+	}
+	return nil
+}
+
+// row is a batch of one vector.
+func row[T int64 | float32](data []T) runtime.Tensor {
+	return runtime.NewTensor(data, 1, int64(len(data)))
+}
+
+func (m *Model) pixelBytes() int { return m.manifest.Image.Height * m.manifest.Image.WidthPixels * 3 }
+
+func (m *Model) pixelTensor(data []uint8, n int) runtime.Tensor {
+	return runtime.NewTensor(data, int64(n), int64(m.manifest.Image.Height), int64(m.manifest.Image.WidthPixels), 3)
+}
+
+func (m *Model) camSize() int {
+	return schemas.Relations * m.manifest.Explain.Height * m.manifest.Explain.Width
+}
+
+func (m *Model) camTensor(data []float32) runtime.Tensor {
+	return runtime.NewTensor(data, 1, schemas.Relations, int64(m.manifest.Explain.Height), int64(m.manifest.Explain.Width))
+}
+
+// Close frees the graphs, after the runs that are under way.
+func (m *Model) Close() error { return m.runtime.Close() }
+
+// Manifest returns what the bundle says of itself.
+func (m *Model) Manifest() Manifest { return m.manifest }
+
+// Digest returns the bundle's digest: the SHA-256 of its manifest, which holds
+// the digests of all its other files.
+func (m *Model) Digest() string { return m.digest }
+
+// Ref names the bundle in results.
+func (m *Model) Ref() schemas.ModelRef {
+	return schemas.ModelRef{Name: m.manifest.Name, Version: m.manifest.Version, Digest: m.digest}
+}
+
+// Device returns where the graphs run.
+func (m *Model) Device() runtime.Device { return m.runtime.Device() }
+
+// Dim returns the width of embeddings.
+func (m *Model) Dim() int { return m.manifest.Head.Embedding }
+
+// Transform returns the way from a picture to the pixels that Encode takes.
+func (m *Model) Transform() pixels.Transform { return m.manifest.Image.transform() }
+
+// Orient reports whether pictures are turned upright as their EXIF
+// orientation says.
+func (m *Model) Orient() bool { return m.manifest.Image.Exif == "apply" }
+
+// Height returns the height of Encode's images in pixels.
+func (m *Model) Height() int { return m.manifest.Image.Height }
+
+// Width returns the width of Encode's images in pixels.
+func (m *Model) Width() int { return m.manifest.Image.WidthPixels }
