@@ -1,0 +1,317 @@
+package media
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"image"
+	"runtime/debug"
+	"sync"
+
+	// image.DecodeConfig tells their sizes.
+	_ "image/gif"
+	_ "image/jpeg"
+	_ "image/png"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/bitutil"
+	"github.com/apache/arrow/go/v15/arrow/memory"
+	_ "golang.org/x/image/webp" // as above
+	"golang.org/x/sync/errgroup"
+
+	"github.com/itrstream/itrstream/model/pixels"
+	"github.com/itrstream/itrstream/schemas"
+)
+
+// digest is the SHA-256 of an encoded image.
+type digest = [sha256.Size]byte
+
+// outcome is what became of one pair. Its pixels, if any, lie in the work's buffer.
+type outcome struct {
+	state  state
+	digest digest
+	known  bool // the digest is: the image's bytes were at hand
+	failed verdict
+	same   int // row of the same image, when state is copied
+}
+
+type state int
+
+const (
+	skipped state = iota // the post is a delete, or rejected
+	decoded
+	refused
+	copied
+)
+
+// verdict is why an image is refused.
+type verdict struct {
+	reason schemas.Reason
+	detail string
+}
+
+// work is one batch's way through the stage. Each row's outcome and slot belong to one goroutine.
+type work struct {
+	stage    *Stage
+	batch    *schemas.Batch
+	width    int // bytes of one image's pixels
+	pixels   *memory.Buffer
+	outcomes []outcome
+
+	mu    sync.Mutex
+	first map[digest]int // the row that decodes these bytes
+}
+
+func newWork(s *Stage, b *schemas.Batch) *work {
+	w := &work{
+		stage:    s,
+		batch:    b,
+		width:    s.settings.Transform.Size(),
+		pixels:   memory.NewResizableBuffer(s.settings.Alloc),
+		outcomes: make([]outcome, b.Pairs().NumRows()),
+		first:    make(map[digest]int),
+	}
+	w.pixels.Resize(len(w.outcomes) * w.width)
+	return w
+}
+
+func (w *work) release() { w.pixels.Release() }
+
+func (w *work) slot(row int) []byte { return w.pixels.Bytes()[row*w.width : (row+1)*w.width] }
+
+// do finds an outcome for every row. Fetching waits for others, decoding for a core: each has a limit of its own.
+func (w *work) do(ctx context.Context) error {
+	inline, remote := w.sort()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return each(ctx, w.stage.cfg.Workers, inline, func(ctx context.Context, row int) error {
+			image := schemas.Col[*array.Binary](w.batch.Pairs(), schemas.PairImage)
+			return w.read(ctx, row, image.Value(row))
+		})
+	})
+	g.Go(func() error { return each(ctx, w.stage.cfg.Fetches, remote, w.fetch) })
+	return g.Wait()
+}
+
+// sort returns the rows whose bytes are at hand and those to be fetched, each URL once.
+func (w *work) sort() (inline, remote []int) {
+	pairs := w.batch.Pairs()
+	posts := schemas.Col[*array.Int32](pairs, schemas.PairPost)
+	images := schemas.Col[*array.Binary](pairs, schemas.PairImage)
+	urls := schemas.Col[*array.String](pairs, schemas.PairURL)
+	ops := schemas.Col[*array.String](w.batch.Posts(), schemas.PostOp)
+	byURL := make(map[string]int)
+	for row := range w.outcomes {
+		post := int(posts.Value(row))
+		if _, rejected := w.batch.Rejected(post); rejected || ops.Value(post) == string(schemas.OpDelete) {
+			continue
+		}
+		switch {
+		case images.IsValid(row):
+			inline = append(inline, row)
+		case urls.IsNull(row) || urls.Value(row) == "":
+			w.refuse(row, verdict{schemas.ReasonNoSource, "neither bytes nor a URL"})
+		default:
+			if leader, ok := byURL[urls.Value(row)]; ok {
+				w.outcomes[row] = outcome{state: copied, same: leader}
+				continue
+			}
+			byURL[urls.Value(row)] = row
+			remote = append(remote, row)
+		}
+	}
+	return inline, remote
+}
+
+// fetch holds its place until the image is decoded, so that images do not pile up in front of busy workers.
+func (w *work) fetch(ctx context.Context, row int) error {
+	if err := w.stage.fetches.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer w.stage.fetches.Release(1)
+	urls := schemas.Col[*array.String](w.batch.Pairs(), schemas.PairURL)
+	data, err := w.stage.settings.Fetcher.Fetch(ctx, urls.Value(row))
+	if err == nil {
+		return w.read(ctx, row, data)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var failure *Failure
+	if !errors.As(err, &failure) {
+		return fmt.Errorf("fetching an image: %w", err)
+	}
+	w.refuse(row, verdict{failure.Reason, failure.Err.Error()})
+	return nil
+}
+
+// read makes pixels of an encoded image, unless its bytes were seen before.
+func (w *work) read(ctx context.Context, row int, data []byte) error {
+	s := w.stage
+	if err := s.workers.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer s.workers.Release(1)
+
+	sum := sha256.Sum256(data)
+	w.mu.Lock()
+	leader, seen := w.first[sum]
+	if !seen {
+		w.first[sum] = row
+	}
+	w.mu.Unlock()
+	if seen {
+		w.outcomes[row] = outcome{state: copied, same: leader}
+		return nil
+	}
+
+	w.outcomes[row] = outcome{state: decoded, digest: sum, known: true}
+	if kept, ok := s.cache.get(sum); ok {
+		if kept.pixels == nil {
+			w.refuse(row, kept.failed)
+			return nil
+		}
+		copy(w.slot(row), kept.pixels)
+		return nil
+	}
+	failed, err := s.draw(ctx, w.slot(row), data, sum)
+	switch {
+	case err != nil:
+		return err
+	case failed != verdict{}:
+		w.refuse(row, failed)
+		s.cache.putFailure(sum, w.outcomes[row].failed)
+	default:
+		s.cache.putPixels(sum, w.slot(row))
+	}
+	return nil
+}
+
+// draw decodes data and scales it into slot.
+func (s *Stage) draw(ctx context.Context, slot, data []byte, sum digest) (verdict, error) {
+	size := s.canvasFor(data)
+	if err := s.canvas.Acquire(ctx, size); err != nil {
+		return verdict{}, err
+	}
+	defer s.canvas.Release(size)
+	im, err := s.decodeSafely(data, sum)
+	if err != nil {
+		return failureOf(err), nil
+	}
+	defer im.Release()
+	return verdict{}, s.settings.Transform.Apply(slot, im)
+}
+
+// canvasFor is how many pixels decoding data may take. What declares no size, or one beyond the limits, is left to the
+// decoder to refuse, and takes as much as the largest image until it has.
+func (s *Stage) canvasFor(data []byte) int64 {
+	c, _, err := image.DecodeConfig(bytes.NewReader(data))
+	if err != nil || c.Width <= 0 || c.Height <= 0 || int64(c.Width) > s.cfg.MaxPixels/int64(c.Height) {
+		return s.cfg.MaxPixels
+	}
+	return int64(c.Width) * int64(c.Height)
+}
+
+// errPanicked is for an image that our decoders cannot cope with.
+var errPanicked = errors.New("the decoder panicked on it")
+
+// decodeSafely is the last defence against foreign bytes: decoding must not panic, but if it does, it is one image's end and
+// not the partition's.
+func (s *Stage) decodeSafely(data []byte, sum digest) (im *pixels.Image, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.settings.Log.Error("decoding an image panicked; please report this with the image",
+				"stage", Name, "digest", fmt.Sprintf("%x", sum), "panic", p, "stack", string(debug.Stack()))
+			im, err = nil, errPanicked
+		}
+	}()
+	return s.decode(data, pixels.Limits{
+		MaxBytes: s.cfg.MaxBytes, MaxPixels: s.cfg.MaxPixels, MaxSide: s.cfg.MaxSide,
+	}, s.settings.Orient)
+}
+
+func failureOf(err error) verdict {
+	switch {
+	case errors.Is(err, pixels.ErrFormat):
+		return verdict{schemas.ReasonNotImage, err.Error()}
+	case errors.Is(err, pixels.ErrTooLarge):
+		return verdict{schemas.ReasonImageSize, err.Error()}
+	}
+	return verdict{schemas.ReasonCorrupt, err.Error()}
+}
+
+// maxDetail bounds a pair's failure detail, in bytes: parts of it come from outside.
+const maxDetail = 300
+
+func (w *work) refuse(row int, v verdict) {
+	w.outcomes[row].state = refused
+	w.outcomes[row].failed = verdict{v.reason, shorten(v.detail, maxDetail)}
+}
+
+// share gives repeated images the outcome of their first.
+func (w *work) share() {
+	for row := range w.outcomes {
+		if w.outcomes[row].state != copied {
+			continue
+		}
+		leader := row
+		for w.outcomes[leader].state == copied {
+			leader = w.outcomes[leader].same
+		}
+		w.outcomes[row] = w.outcomes[leader]
+		if w.outcomes[row].state == decoded {
+			copy(w.slot(row), w.slot(leader))
+		}
+	}
+}
+
+// columns returns MediaFields, filled.
+func (w *work) columns() ([]arrow.Field, []arrow.Array) {
+	alloc, t := w.stage.settings.Alloc, w.stage.settings.Transform
+	fields := schemas.MediaFields(t.Height, t.Width)
+
+	digests := array.NewFixedSizeBinaryBuilder(alloc, &arrow.FixedSizeBinaryType{ByteWidth: len(digest{})})
+	defer digests.Release()
+	reasons, details := array.NewStringBuilder(alloc), array.NewStringBuilder(alloc)
+	defer reasons.Release()
+	defer details.Release()
+	for _, o := range w.outcomes {
+		if o.known {
+			digests.Append(o.digest[:])
+		} else {
+			digests.AppendNull()
+		}
+		if o.state == refused {
+			reasons.Append(string(o.failed.reason))
+			details.Append(o.failed.detail)
+		} else {
+			reasons.AppendNull()
+			details.AppendNull()
+		}
+	}
+	return fields, []arrow.Array{w.pixelColumn(fields[0].Type), digests.NewArray(), reasons.NewArray(), details.NewArray()}
+}
+
+// pixelColumn wraps the buffer that the images were drawn into.
+func (w *work) pixelColumn(dtype arrow.DataType) arrow.Array {
+	n := len(w.outcomes)
+	valid := memory.NewResizableBuffer(w.stage.settings.Alloc)
+	defer valid.Release()
+	valid.Resize(int(bitutil.BytesForBits(int64(n))))
+	memory.Set(valid.Bytes(), 0)
+	nulls := 0
+	for row, o := range w.outcomes {
+		if o.state == decoded {
+			bitutil.SetBit(valid.Bytes(), row)
+			continue
+		}
+		nulls++
+		memory.Set(w.slot(row), 0)
+	}
+	data := array.NewData(dtype, n, []*memory.Buffer{valid, w.pixels}, nil, nulls, 0)
+	defer data.Release()
+	return array.NewFixedSizeBinaryData(data)
+}
