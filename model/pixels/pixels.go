@@ -46,6 +46,11 @@ func newImage(width, height int) *Image {
 	return &Image{Width: width, Height: height, Pix: takeBytes(3 * width * height)}
 }
 
+// rowFrom is width pixels of row y from x on.
+func (im *Image) rowFrom(x, y, width int) []uint8 {
+	return im.Pix[3*(y*im.Width+x):][:3*width]
+}
+
 // Release gives the pixels' memory back for another image. The image must not be used afterwards; not calling it is safe.
 func (im *Image) Release() {
 	giveBytes(im.Pix)

@@ -34,8 +34,7 @@ type resampler struct {
 
 var resamplers = sync.Pool{New: func() any { return new(resampler) }}
 
-// resample scales in two passes, first along rows, and rounds to 8 bits between them, as Pillow does: one pass, or the
-// other order, would be as good and not equal.
+// resample scales in two passes and rounds to 8 bits between them, as Pillow does: one pass would be as good and not equal.
 func resample(dst []uint8, im *Image, filter Filter, x, y axis) {
 	r, ok := resamplers.Get().(*resampler)
 	if !ok {
@@ -44,20 +43,43 @@ func resample(dst []uint8, im *Image, filter Filter, x, y axis) {
 	defer resamplers.Put(r)
 	r.compute(&r.horizontal, x, filter)
 	r.compute(&r.vertical, y, filter)
+	if columnsFirst(x, y) {
+		r.columnsThenRows(dst, im)
+	} else {
+		r.rowsThenColumns(dst, im)
+	}
+}
 
-	// Only the rows that some output row looks at are scaled horizontally.
+// columnsFirst is Pillow's rule since version 13: a picture that loses much more height than width loses it first. Earlier
+// versions scaled rows first, which for these pictures differs by the rounding in between.
+func columnsFirst(x, y axis) bool {
+	return y.in > y.out && y.in-y.out > 2*(x.in-x.out)
+}
+
+func (r *resampler) rowsThenColumns(dst []uint8, im *Image) {
+	// Only the rows that some output row looks at are scaled.
 	top, bottom := im.Height, 0
 	for _, s := range r.vertical.spans {
 		top, bottom = min(top, s.from), max(bottom, s.from+s.count)
 	}
-	stride := 3 * x.count
+	stride := 3 * len(r.horizontal.spans)
 	between := takeBytes(stride * (bottom - top))
 	defer giveBytes(between)
 	for row := top; row < bottom; row++ {
-		r.horizontal.scaleRow(between[(row-top)*stride:][:stride], im.Pix[3*im.Width*row:][:3*im.Width])
+		r.horizontal.scaleRow(between[(row-top)*stride:][:stride], im.rowFrom(0, row, im.Width))
 	}
 	for i, s := range r.vertical.spans {
 		r.scaleColumns(dst[i*stride:][:stride], between[(s.from-top)*stride:], r.vertical.of(s))
+	}
+}
+
+func (r *resampler) columnsThenRows(dst []uint8, im *Image) {
+	between := takeBytes(3 * im.Width)
+	defer giveBytes(between)
+	stride := 3 * len(r.horizontal.spans)
+	for i, s := range r.vertical.spans {
+		r.scaleColumns(between, im.Pix[3*im.Width*s.from:], r.vertical.of(s))
+		r.horizontal.scaleRow(dst[i*stride:][:stride], between)
 	}
 }
 

@@ -176,11 +176,6 @@ func (f *webpFile) decodeLossy(l Limits) (*Image, error) {
 	return im, nil
 }
 
-// rowFrom is width pixels of row y from x on.
-func (im *Image) rowFrom(x, y, width int) []uint8 {
-	return im.Pix[3*(y*im.Width+x):][:3*width]
-}
-
 // paintVP8Row interpolates chroma between its four nearest samples, 9:3:3:1, rounding the way libwebp does.
 func paintVP8Row(rgb []uint8, m *image.YCbCr, y, height int) {
 	width := len(rgb) / 3
