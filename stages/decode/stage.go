@@ -1,0 +1,195 @@
+package decode
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/memory"
+
+	"github.com/itrstream/itrstream/schemas"
+)
+
+const stageName = "decode"
+
+// Stage adds PostFields to a batch and makes its table of pairs. It is safe
+// for concurrent use.
+type Stage struct {
+	cfg   Config
+	alloc memory.Allocator
+}
+
+// New checks the configuration.
+func New(cfg Config, alloc memory.Allocator) (*Stage, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("decode: %w", err)
+	}
+	return &Stage{cfg: cfg, alloc: alloc}, nil
+}
+
+// Process decodes every record of the batch. A record that is no post becomes
+// a reject; the only error is that of ctx.
+func (s *Stage) Process(ctx context.Context, b *schemas.Batch) error {
+	values := schemas.Col[*array.Binary](b.Posts(), schemas.RecordValue)
+	keys := schemas.Col[*array.Binary](b.Posts(), schemas.RecordKey)
+	out := newColumns(s.alloc)
+	defer out.release()
+	rejects := make(map[int]fault)
+
+	for row := range values.Len() {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("decode: %w", err)
+		}
+		var p post
+		var f fault
+		if values.IsNull(row) {
+			p, f = tombstone(keys.Value(row))
+		} else {
+			out.images.expect = (len(values.ValueBytes()) - int(values.ValueOffset64(row)-values.ValueOffset64(0))) / 4 * 3
+			p, f = read(&s.cfg, values.Value(row), out.images)
+		}
+		if f.found() {
+			rejects[row] = f
+			out.appendNull()
+			continue
+		}
+		out.append(row, p)
+	}
+
+	posts, pairs := out.finish()
+	b.AddPosts(out.fields, posts)
+	b.SetPairs(pairs)
+	for row, f := range rejects {
+		b.Reject(row, schemas.Reject{Stage: stageName, Reason: f.reason, Detail: f.detail})
+	}
+	return nil
+}
+
+// columns builds what decode adds to a batch.
+type columns struct {
+	fields []arrow.Field
+	posts  *array.RecordBuilder
+	of     *array.Int32Builder
+	index  *array.Int32Builder
+	url    *array.StringBuilder
+	alt    *array.StringBuilder
+	images *imageColumn
+}
+
+func newColumns(alloc memory.Allocator) *columns {
+	fields := schemas.PostFields()
+	return &columns{
+		fields: fields,
+		posts:  array.NewRecordBuilder(alloc, arrow.NewSchema(fields, nil)),
+		of:     array.NewInt32Builder(alloc),
+		index:  array.NewInt32Builder(alloc),
+		url:    array.NewStringBuilder(alloc),
+		alt:    array.NewStringBuilder(alloc),
+		images: newImageColumn(alloc),
+	}
+}
+
+func (c *columns) release() {
+	c.posts.Release()
+	c.of.Release()
+	c.index.Release()
+	c.url.Release()
+	c.alt.Release()
+	c.images.release()
+}
+
+// appendNull adds a rejected row.
+func (c *columns) appendNull() {
+	for _, f := range c.posts.Fields() {
+		f.AppendNull()
+	}
+}
+
+func (c *columns) append(row int, p post) {
+	for i, f := range c.fields {
+		builder := c.posts.Field(i)
+		switch f.Name {
+		case schemas.PostSource:
+			appendString(builder, p.source)
+		case schemas.PostOp:
+			appendString(builder, string(p.op))
+		case schemas.PostID:
+			appendString(builder, p.id)
+		case schemas.PostAuthor:
+			appendString(builder, p.author)
+		case schemas.PostText:
+			// Text may be empty, and only a delete has none.
+			if p.op == schemas.OpDelete {
+				builder.AppendNull()
+			} else {
+				builder.(*array.StringBuilder).Append(p.text)
+			}
+		case schemas.PostParent:
+			appendString(builder, p.parent)
+		case schemas.PostURI:
+			appendString(builder, p.uri)
+		case schemas.PostVersion:
+			appendString(builder, p.version)
+		case schemas.PostCreatedAt:
+			if p.createdAt == nil {
+				builder.AppendNull()
+			} else {
+				builder.(*array.TimestampBuilder).Append(arrow.Timestamp(*p.createdAt))
+			}
+		case schemas.PostSensitive:
+			if p.sensitive == nil {
+				builder.AppendNull()
+			} else {
+				builder.(*array.BooleanBuilder).Append(*p.sensitive)
+			}
+		case schemas.PostLangs:
+			appendList(builder.(*array.ListBuilder), p.langs)
+		default:
+			panic("decode: nobody fills the column " + f.Name)
+		}
+	}
+	for _, img := range p.images {
+		c.of.Append(int32(row))          //nolint:gosec // a batch has fewer rows
+		c.index.Append(int32(img.index)) //nolint:gosec // bounded by the message's size
+		appendString(c.url, img.url)
+		appendString(c.alt, img.alt)
+		c.images.append(img)
+	}
+}
+
+// finish returns the new columns of posts, and the table of pairs.
+func (c *columns) finish() ([]arrow.Array, arrow.Record) {
+	rec := c.posts.NewRecord()
+	defer rec.Release()
+	posts := append([]arrow.Array(nil), rec.Columns()...)
+	for _, col := range posts {
+		col.Retain()
+	}
+	cols := []arrow.Array{c.of.NewArray(), c.index.NewArray(), c.url.NewArray(), c.images.array(), c.alt.NewArray()}
+	pairs := array.NewRecord(arrow.NewSchema(schemas.PairFields(), nil), cols, int64(cols[0].Len()))
+	for _, col := range cols {
+		col.Release()
+	}
+	return posts, pairs
+}
+
+// appendString adds a field that is null where it is absent.
+func appendString(b array.Builder, s string) {
+	if s == "" {
+		b.AppendNull()
+		return
+	}
+	b.(*array.StringBuilder).Append(s)
+}
+
+func appendList(b *array.ListBuilder, values []string) {
+	if values == nil {
+		b.AppendNull()
+		return
+	}
+	b.Append(true)
+	for _, v := range values {
+		b.ValueBuilder().(*array.StringBuilder).Append(v)
+	}
+}
