@@ -1,0 +1,197 @@
+package infer
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/itrstream/itrstream/model"
+)
+
+// run is what the Encoder is given at once: rows of one or more jobs.
+type run struct {
+	parts []part
+	rows  int
+}
+
+// part is a stretch of one job's rows.
+type part struct {
+	job  *job
+	rows []int
+}
+
+func (r *run) finish(err error) {
+	for _, p := range r.parts {
+		p.job.finish(p.rows, err)
+	}
+}
+
+// join makes runs of jobs. The open run takes rows until it is full, or until
+// its first row has waited MaxWait and a worker is free.
+func (s *Stage) join() {
+	defer close(s.runs)
+	var open *run
+	var rest part // rows of the last job that no run has taken yet
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	ripe := false
+	for {
+		if len(rest.rows) > 0 && (open == nil || open.rows < s.cfg.MaxBatch) {
+			if open == nil {
+				open, ripe = &run{}, false
+				timer.Reset(s.cfg.MaxWait)
+			}
+			taken := min(len(rest.rows), s.cfg.MaxBatch-open.rows)
+			open.parts = append(open.parts, part{rest.job, rest.rows[:taken]})
+			open.rows += taken
+			rest.rows = rest.rows[taken:]
+		}
+		var in <-chan *job
+		if len(rest.rows) == 0 && (open == nil || open.rows < s.cfg.MaxBatch) {
+			in = s.jobs
+		}
+		var out chan<- *run
+		if open != nil && (ripe || open.rows == s.cfg.MaxBatch) {
+			out = s.runs
+			select {
+			case j := <-in: // who waits already comes along
+				rest = part{j, j.rows}
+				continue
+			default:
+			}
+		}
+		select {
+		case j := <-in:
+			rest = part{j, j.rows}
+		case out <- open:
+			open = nil
+		case <-timer.C:
+			ripe = true
+		case <-s.ctx.Done():
+			if open != nil {
+				open.finish(ErrClosed)
+			}
+			if len(rest.rows) > 0 {
+				rest.job.finish(rest.rows, ErrClosed)
+			}
+			return
+		}
+	}
+}
+
+// work does one run after the other.
+func (s *Stage) work() {
+	for r := range s.runs {
+		s.do(r)
+	}
+}
+
+func (s *Stage) do(r *run) {
+	// Rows whose caller has gone are left out, and when the last caller goes,
+	// the run is broken off.
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	var callers atomic.Int64
+	live := r.parts[:0]
+	for _, p := range r.parts {
+		if p.job.ctx.Err() != nil {
+			p.job.finish(p.rows, p.job.ctx.Err())
+			continue
+		}
+		live = append(live, p)
+	}
+	r.parts = live
+	callers.Store(int64(len(live)))
+	for _, p := range live {
+		stop := context.AfterFunc(p.job.ctx, func() {
+			if callers.Add(-1) == 0 {
+				cancel()
+			}
+		})
+		defer stop()
+	}
+	if len(live) == 0 {
+		return
+	}
+	out, err := s.attempt(ctx, inputOf(live))
+	if s.ctx.Err() != nil {
+		err = ErrClosed
+	}
+	if err == nil {
+		i := 0
+		for _, p := range live {
+			for _, row := range p.rows {
+				p.job.set(row, out, i)
+				i++
+			}
+		}
+	}
+	r.finish(err)
+}
+
+// inputOf gathers the rows of a run. A text of several rows, and an image that
+// has come before, are named once: the model then reads them once.
+func inputOf(parts []part) model.Input {
+	var in model.Input
+	texts := map[string]int32{}
+	images := map[[sha256.Size]byte]int32{}
+	for _, p := range parts {
+		for _, row := range p.rows {
+			text := p.job.textAt(row)
+			t, ok := texts[text]
+			if !ok {
+				t = int32(len(in.Texts)) //nolint:gosec // at most MaxBatch
+				texts[text] = t
+				in.Texts = append(in.Texts, text)
+			}
+			digest, known := p.job.digestAt(row)
+			i, ok := images[digest]
+			if !ok || !known {
+				i = int32(len(in.Images)) //nolint:gosec // at most MaxBatch
+				in.Images = append(in.Images, p.job.pixels.Value(row))
+			}
+			if known {
+				images[digest] = i
+			}
+			in.Pairs = append(in.Pairs, model.PairRef{Text: t, Image: i})
+		}
+	}
+	return in
+}
+
+// How a failing run is retried: memory may be short for a moment, on a GPU
+// above all. What persists is the model's or the machine's fault, and not for
+// the stage to sit out.
+const (
+	attempts  = 3
+	firstWait = 100 * time.Millisecond
+)
+
+// attempt encodes, and tries again a few times.
+func (s *Stage) attempt(ctx context.Context, in model.Input) (model.Output, error) {
+	wait := firstWait
+	for n := 1; ; n++ {
+		out, err := s.settings.Encoder.Encode(ctx, in)
+		switch {
+		case err == nil:
+			return out, nil
+		case ctx.Err() != nil:
+			return model.Output{}, ctx.Err()
+		case errors.Is(err, model.ErrNotFinite):
+			return model.Output{}, err
+		case n == attempts:
+			return model.Output{}, fmt.Errorf("the model failed on %d pairs, %d times: %w", len(in.Pairs), attempts, err)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return model.Output{}, ctx.Err()
+		}
+		wait *= 4
+	}
+}
