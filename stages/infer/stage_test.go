@@ -245,7 +245,7 @@ func TestBatchesShareARun(t *testing.T) {
 
 func TestFullRunsDoNotWait(t *testing.T) {
 	t.Parallel()
-	inBubble(t, Config{MaxBatch: 3, MaxWait: time.Hour, Runs: 1}, &fakeEncoder{}, func(b bubble) {
+	inBubble(t, Config{MaxBatch: 3, MaxWait: time.Minute, Runs: 1}, &fakeEncoder{}, func(b bubble) {
 		began := time.Now()
 		require.NoError(b, <-b.start(b.Context(), post("a", 1, 2, 3), post("b", 4, 5, 6)))
 		require.Zero(b, time.Since(began))
@@ -354,7 +354,7 @@ func TestFailingRun(t *testing.T) {
 // TestClose: batches in a run, in the open run and at the door all end.
 func TestClose(t *testing.T) {
 	t.Parallel()
-	inBubble(t, Config{MaxBatch: 2, MaxWait: time.Hour, Runs: 1}, &fakeEncoder{delay: time.Hour}, func(b bubble) {
+	inBubble(t, Config{MaxBatch: 2, MaxWait: time.Minute, Runs: 1}, &fakeEncoder{delay: time.Hour}, func(b bubble) {
 		var results []<-chan error
 		for i := range byte(4) {
 			results = append(results, b.start(b.Context(), post("a", i), post("b", i)))
