@@ -193,7 +193,9 @@ func (r *gifReader) decompress(indices []uint8) error {
 	if width[0] < 2 || width[0] > 8 {
 		return fmt.Errorf("%w: LZW codes of %d bits", ErrCorrupt, width[0])
 	}
-	compressed := lzw.NewReader(&gifBlocks{left: r.data}, lzw.LSB, int(width[0]))
+	joined := takeBytes(len(r.data))
+	defer giveBytes(joined)
+	compressed := lzw.NewReader(bytes.NewReader(joinBlocks(joined, r.data)), lzw.LSB, int(width[0]))
 	_, err = io.ReadFull(compressed, indices)
 	switch {
 	case err == nil:
@@ -204,42 +206,13 @@ func (r *gifReader) decompress(indices []uint8) error {
 	return fmt.Errorf("%w: %w", ErrCorrupt, err)
 }
 
-// gifBlocks reads data that is cut into blocks of up to 255 bytes.
-type gifBlocks struct {
-	left    []byte
-	current bytes.Reader
-}
-
-func (b *gifBlocks) next() error {
-	if len(b.left) == 0 {
-		return io.ErrUnexpectedEOF
+// joinBlocks copies data that is cut into blocks of up to 255 bytes to joined, up to the empty block or as far as it goes.
+func joinBlocks(joined, data []byte) []byte {
+	n := 0
+	for len(data) > 0 && data[0] > 0 {
+		size := min(int(data[0]), len(data)-1)
+		n += copy(joined[n:], data[1:1+size])
+		data = data[1+size:]
 	}
-	n := int(b.left[0])
-	if n == 0 {
-		return io.EOF
-	}
-	if n > len(b.left)-1 {
-		return io.ErrUnexpectedEOF
-	}
-	b.current.Reset(b.left[1 : 1+n])
-	b.left = b.left[1+n:]
-	return nil
-}
-
-func (b *gifBlocks) ReadByte() (byte, error) {
-	if b.current.Len() == 0 {
-		if err := b.next(); err != nil {
-			return 0, err
-		}
-	}
-	return b.current.ReadByte()
-}
-
-func (b *gifBlocks) Read(p []byte) (int, error) {
-	if b.current.Len() == 0 {
-		if err := b.next(); err != nil {
-			return 0, err
-		}
-	}
-	return b.current.Read(p)
+	return joined[:n]
 }

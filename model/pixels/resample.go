@@ -32,12 +32,12 @@ type resampler struct {
 	sums                 []int32
 }
 
-var resamplers = sync.Pool{New: func() any { return new(resampler) }}
+var resamplers sync.Pool
 
 // resample scales in two passes and rounds to 8 bits between them, as Pillow does: one pass would be as good and not equal.
 func resample(dst []uint8, im *Image, filter Filter, x, y axis) {
-	r, ok := resamplers.Get().(*resampler)
-	if !ok {
+	r, _ := resamplers.Get().(*resampler)
+	if r == nil {
 		r = new(resampler)
 	}
 	defer resamplers.Put(r)
