@@ -1,0 +1,219 @@
+package kafka
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/fetch"
+
+	"github.com/itrstream/itrstream/schemas"
+)
+
+const (
+	readCommitted = 1
+	// Fetch v4 brought isolation levels; v11 is the last that kafka-go writes.
+	// Kafka 0.11 to 4.x answer in this range.
+	minFetchVersion = 4
+	maxFetchVersion = 11
+	// maxResponse is more than any broker sends for the limits that Config
+	// allows: what claims to be longer is not Kafka.
+	maxResponse = maxBytesLimit + 64<<20
+	readStep    = 1 << 20
+)
+
+// fetchExchange is one fetch of one partition. The transport routes, encrypts
+// and authenticates it like any fetch.Request; only the answer is read here,
+// as bytes, for package recordset.
+//
+// The transport may go on reading after its caller has given up, so the
+// exchange owns its buffer until RoundTrip has returned without an error.
+type fetchExchange struct {
+	request     fetch.Request
+	clientID    string
+	correlation int32
+	version     int16
+	buf         []byte
+
+	answer fetchAnswer
+}
+
+// fetchAnswer is what a broker says about one partition.
+type fetchAnswer struct {
+	code       int16 // of the request
+	partition  int32
+	partCode   int16 // of the partition
+	lastStable int64 // end of what committed readers may see
+	aborted    []abortedTxn
+	records    []byte // borrows from the exchange's buffer
+	topic      string
+}
+
+type abortedTxn struct {
+	producer, first int64
+}
+
+func newFetchExchange(p schemas.Partition, offset int64, maxWaitMillis, maxBytes int32) *fetchExchange {
+	return &fetchExchange{request: fetch.Request{
+		ReplicaID:      -1,
+		MaxWaitTime:    maxWaitMillis,
+		MinBytes:       1,
+		MaxBytes:       maxBytes,
+		IsolationLevel: readCommitted,
+		SessionEpoch:   -1, // no fetch session: one partition a request
+		Topics: []fetch.RequestTopic{{
+			Topic: p.Topic,
+			Partitions: []fetch.RequestPartition{{
+				Partition:          p.ID,
+				CurrentLeaderEpoch: -1,
+				FetchOffset:        offset,
+				LogStartOffset:     -1,
+				PartitionMaxBytes:  maxBytes,
+			}},
+		}},
+	}}
+}
+
+// ApiKey makes the exchange a message of kafka-go's.
+func (f *fetchExchange) ApiKey() protocol.ApiKey { return protocol.Fetch } //nolint:revive // the interface's spelling
+
+// Broker routes the exchange to the partition's leader.
+func (f *fetchExchange) Broker(cluster protocol.Cluster) (protocol.Broker, error) {
+	return f.request.Broker(cluster)
+}
+
+// Required makes the transport hand over its connection, and tells the
+// version that was agreed with the broker.
+func (f *fetchExchange) Required(versions map[protocol.ApiKey]int16) bool {
+	f.version = versions[protocol.Fetch]
+	return true
+}
+
+// RawExchange writes the request and reads the answer.
+func (f *fetchExchange) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
+	if f.version < minFetchVersion || f.version > maxFetchVersion {
+		return nil, fmt.Errorf("fetch version %d: brokers of Kafka 0.11 or later are needed", f.version)
+	}
+	if err := protocol.WriteRequest(rw, f.version, f.correlation, f.clientID, &f.request); err != nil {
+		return nil, err
+	}
+	var size [4]byte
+	if _, err := io.ReadFull(rw, size[:]); err != nil {
+		return nil, err
+	}
+	n := int32(binary.BigEndian.Uint32(size[:])) //nolint:gosec // a signed field
+	if n < 4 || n > maxResponse {
+		return nil, fmt.Errorf("a fetch response of %d bytes: this is not a Kafka broker", n)
+	}
+	var err error
+	if f.buf, err = readGrowing(rw, f.buf[:0], int(n)); err != nil {
+		return nil, err
+	}
+	if got := int32(binary.BigEndian.Uint32(f.buf)); got != f.correlation { //nolint:gosec // a signed field
+		return nil, fmt.Errorf("fetch response %d for request %d", got, f.correlation)
+	}
+	f.answer, err = parseFetch(f.buf[4:], f.version)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// readGrowing reads n bytes into buf, believing in at most readStep of them
+// before they are there.
+func readGrowing(r io.Reader, buf []byte, n int) ([]byte, error) {
+	for len(buf) < n {
+		at := len(buf)
+		step := min(n-at, max(readStep, at, cap(buf)-at))
+		if cap(buf)-at < step {
+			grown := make([]byte, at, at+step)
+			copy(grown, buf)
+			buf = grown
+		}
+		buf = buf[:at+step]
+		if _, err := io.ReadFull(r, buf[at:]); err != nil {
+			return buf[:at], err
+		}
+	}
+	return buf, nil
+}
+
+var errFetchFormat = errors.New("the fetch response is malformed")
+
+// parseFetch reads the body of a fetch response, versions 4 to 11, for one
+// partition.
+func parseFetch(b []byte, version int16) (fetchAnswer, error) {
+	d := wire{b: b}
+	var a fetchAnswer
+	d.int32() // throttle time: the broker delays by itself
+	if version >= 7 {
+		a.code = d.int16()
+		d.int32() // session
+	}
+	for topics := d.int32(); topics > 0 && !d.failed; topics-- {
+		a.topic = string(d.take(int64(d.int16())))
+		for parts := d.int32(); parts > 0 && !d.failed; parts-- {
+			a.partition = d.int32()
+			a.partCode = d.int16()
+			d.int64() // high watermark: committed readers end before it
+			a.lastStable = d.int64()
+			if version >= 5 {
+				d.int64() // log start
+			}
+			a.aborted = a.aborted[:0]
+			for n := d.int32(); n > 0 && !d.failed; n-- {
+				a.aborted = append(a.aborted, abortedTxn{producer: d.int64(), first: d.int64()})
+			}
+			if version >= 11 {
+				d.int32() // preferred replica: we have no rack
+			}
+			if n := d.int32(); n > 0 {
+				a.records = d.take(int64(n))
+			}
+		}
+	}
+	if d.failed {
+		return fetchAnswer{}, errFetchFormat
+	}
+	return a, nil
+}
+
+// wire reads Kafka's fixed-size fields; after a fault it reads zeros.
+type wire struct {
+	b      []byte
+	failed bool
+}
+
+func (w *wire) take(n int64) []byte {
+	if n < 0 || n > int64(len(w.b)) {
+		w.failed = true
+		w.b = nil
+		return nil
+	}
+	v := w.b[:n:n]
+	w.b = w.b[n:]
+	return v
+}
+
+func (w *wire) int16() int16 {
+	if v := w.take(2); v != nil {
+		return int16(binary.BigEndian.Uint16(v)) //nolint:gosec // a signed field
+	}
+	return 0
+}
+
+func (w *wire) int32() int32 {
+	if v := w.take(4); v != nil {
+		return int32(binary.BigEndian.Uint32(v)) //nolint:gosec // a signed field
+	}
+	return 0
+}
+
+func (w *wire) int64() int64 {
+	if v := w.take(8); v != nil {
+		return int64(binary.BigEndian.Uint64(v)) //nolint:gosec // a signed field
+	}
+	return 0
+}

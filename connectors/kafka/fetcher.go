@@ -1,0 +1,362 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/memory"
+	kafkago "github.com/segmentio/kafka-go"
+
+	"github.com/itrstream/itrstream/connectors/kafka/recordset"
+	"github.com/itrstream/itrstream/schemas"
+	"github.com/itrstream/itrstream/stages"
+)
+
+// Headers that a Fetcher adds to a record it could not deliver whole, so that
+// decode makes a dead letter of it and people see why.
+const (
+	// HeaderCut is the length of a record over Config.RecordMaxBytes, in bytes.
+	HeaderCut = "itrstream-cut"
+	// HeaderUnreadable says why a producer's batch makes no sense. The record's
+	// value is the batch as it came; it stands for the rest of its offsets.
+	HeaderUnreadable = "itrstream-unreadable"
+)
+
+// Limits bound one batch.
+type Limits struct {
+	MaxRows  int
+	MaxBytes int // keys, values and headers; one record is always allowed
+}
+
+// Fetcher reads one partition at read_committed: what transactions aborted
+// and what brokers write for themselves never shows. It holds one response of
+// Config.FetchMaxBytes and one record. It is for one goroutine.
+type Fetcher struct {
+	c     *Client
+	p     schemas.Partition
+	alloc memory.Allocator
+	lim   Limits
+
+	buf []byte // the response; rest and batch borrow from it
+
+	end      int64 // End of the batch handed out last
+	next     int64 // offsets below are delivered, or hold nothing
+	rest     []byte
+	stable   int64
+	aborted  []abortedTxn // not begun yet, by first offset
+	aborting map[int64]bool
+	batch    recordset.Batch
+	records  *recordset.Records // of batch; nil when none is open
+	pending  *pending           // read, but not delivered
+}
+
+// pending is a record that waits for the next batch.
+type pending struct {
+	recordset.Record
+	end int64 // where its range ends
+}
+
+// NewFetcher returns a reader of p that makes its batches with alloc.
+func (c *Client) NewFetcher(p schemas.Partition, alloc memory.Allocator, lim Limits) *Fetcher {
+	return &Fetcher{c: c, p: p, alloc: alloc, lim: lim, end: -1}
+}
+
+// Next returns the batch of offsets [from, End) with End ≤ cut (no cut when
+// negative): at most the limits' rows and bytes, but one record at least.
+// It is nil when nothing arrived within FetchMaxWait. A batch may have no
+// rows and still an End beyond from: offsets have gaps.
+//
+// What a response holds beyond the limits is kept for the call whose from is
+// this batch's End; any other from seeks.
+//
+// Errors: *OffsetRangeError when the log does not hold from,
+// *stages.Transient when a retry may help, ctx's own cause when it has ended.
+func (f *Fetcher) Next(ctx context.Context, from, cut int64) (*schemas.Batch, error) {
+	if cut >= 0 && cut <= from {
+		return nil, fmt.Errorf("kafka: %s: cut %d is not after offset %d", f.p, cut, from)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	if from != f.end {
+		f.seek(from)
+	}
+	filled := 0
+	if f.drained() {
+		if err := f.fill(ctx); err != nil {
+			return nil, err
+		}
+		filled = len(f.rest)
+	}
+	rows := newRows(f.alloc)
+	defer rows.release()
+	end, err := f.collect(ctx, rows, cut)
+	if err != nil {
+		// The rows are dropped, so the position has to go back to them.
+		f.seek(-1)
+		return nil, err
+	}
+	if end == from && rows.n == 0 {
+		if filled > 0 {
+			// Without this the caller would ask again at once, for ever.
+			return nil, &stages.Transient{Err: fmt.Errorf("kafka: fetching %s: %d bytes hold no whole batch at offset %d", f.p, filled, from)}
+		}
+		return nil, nil //nolint:nilnil // nothing has arrived, which is no fault
+	}
+	f.end = end
+	b := schemas.NewBatch(f.p, schemas.OffsetRange{First: from, End: end}, rows.record())
+	b.Fetched = f.c.now()
+	return b, nil
+}
+
+// seek forgets the response.
+func (f *Fetcher) seek(to int64) {
+	f.closeBatch()
+	f.rest = nil
+	f.end, f.next = to, to
+}
+
+func (f *Fetcher) closeBatch() {
+	if f.records != nil {
+		f.records.Close()
+		f.records = nil
+	}
+	f.pending = nil
+}
+
+// drained reports whether the response has nothing left.
+func (f *Fetcher) drained() bool { return f.pending == nil && f.records == nil && len(f.rest) == 0 }
+
+// collect moves records from the response into rows, up to the limits, and
+// returns the end of the range they cover.
+func (f *Fetcher) collect(ctx context.Context, rows *rows, cut int64) (int64, error) {
+	size := 0
+	for {
+		ok, err := f.peek()
+		if err != nil {
+			f.rest = nil
+			if rows.n > 0 {
+				return f.next, nil // what is good goes first; the fault shows again in the next response
+			}
+			return 0, classify(ctx, "reading "+f.p.String(), err)
+		}
+		if cut >= 0 && (f.next >= cut || ok && f.pending.Offset >= cut) {
+			return cut, nil
+		}
+		if !ok {
+			return f.next, nil
+		}
+		r := f.pending.Record
+		n := len(r.Key) + len(r.Value)
+		for _, h := range r.Headers {
+			n += len(h.Key) + len(h.Value)
+		}
+		if rows.n > 0 && (rows.n >= f.lim.MaxRows || size+n > f.lim.MaxBytes) {
+			return r.Offset, nil
+		}
+		rows.append(r)
+		size += n
+		f.next = f.pending.end
+		f.pending = nil
+	}
+}
+
+// peek makes the next record at or after f.next pending, passing over
+// batches that hold nothing for us. It is false at the end of the response.
+func (f *Fetcher) peek() (bool, error) {
+	for f.pending == nil {
+		if f.records == nil {
+			if open, err := f.openBatch(); err != nil || !open {
+				return false, err
+			}
+			continue
+		}
+		r, err := f.records.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			f.closeBatch()
+			f.next = max(f.next, f.batch.Last+1)
+		case err != nil:
+			f.unreadable(err)
+		case r.Offset >= f.next:
+			if r.Cut > 0 {
+				f.c.log.Warn("kafka: a record over record_max_bytes is cut",
+					"topic", f.p.Topic, "partition", f.p.ID, "offset", r.Offset, "bytes", r.Cut)
+				r.Headers = []recordset.Header{{Key: HeaderCut, Value: strconv.AppendInt(nil, r.Cut, 10)}}
+			}
+			f.pending = &pending{Record: r, end: r.Offset + 1}
+		}
+	}
+	return true, nil
+}
+
+// openBatch opens the response's next batch that holds records for us. It is
+// false at the end of the response.
+func (f *Fetcher) openBatch() (bool, error) {
+	for len(f.rest) > 0 {
+		b, rest, err := recordset.Split(f.rest)
+		if errors.Is(err, recordset.ErrPartial) {
+			break
+		}
+		if err != nil {
+			return false, err
+		}
+		if f.stable >= 0 && b.First >= f.stable {
+			break
+		}
+		f.rest = rest
+		// Which producers are aborting changes from batch to batch: an aborted
+		// transaction begins at its first offset and ends with its marker.
+		for len(f.aborted) > 0 && f.aborted[0].first <= b.Last {
+			f.aborting[f.aborted[0].producer] = true
+			f.aborted = f.aborted[1:]
+		}
+		switch {
+		case b.Control():
+			if b.Abort() {
+				delete(f.aborting, b.ProducerID)
+			}
+		case b.Transactional() && f.aborting[b.ProducerID]:
+		case b.Last < f.next:
+		default:
+			f.batch, f.records = b, b.Records(f.c.cfg.RecordMaxBytes)
+			return true, nil
+		}
+		f.next = max(f.next, b.Last+1)
+	}
+	f.rest = nil
+	return false, nil
+}
+
+// unreadable puts one record in the place of what is left of a batch that its
+// producer wrote wrong: its offsets are accounted for, its bytes kept, and
+// the partition goes on.
+func (f *Fetcher) unreadable(err error) {
+	at := max(f.next, f.batch.First)
+	f.c.log.Error("kafka: a record batch is unreadable: its rest becomes one record",
+		"topic", f.p.Topic, "partition", f.p.ID, "offset", at, "last", f.batch.Last, "error", err)
+	f.closeBatch()
+	if at > f.batch.Last {
+		return
+	}
+	f.pending = &pending{
+		Record: recordset.Record{
+			Offset:  at,
+			Time:    f.batch.Time(),
+			Value:   f.batch.Raw,
+			Headers: []recordset.Header{{Key: HeaderUnreadable, Value: []byte(err.Error())}},
+		},
+		end: f.batch.Last + 1,
+	}
+}
+
+// fill asks the leader for what follows f.next.
+func (f *Fetcher) fill(ctx context.Context) error {
+	cfg := &f.c.cfg
+	wait := int32(cfg.FetchMaxWait.Milliseconds())                             //nolint:gosec // validated
+	x := newFetchExchange(f.p, f.next, max(wait, 1), int32(cfg.FetchMaxBytes)) //nolint:gosec // validated
+	x.clientID, x.correlation, x.buf = cfg.ClientID, f.c.correlation.Add(1), f.buf
+	f.buf = nil // the exchange may outlive this call
+	doing := fmt.Sprintf("fetching %s at offset %d", f.p, f.next)
+	if _, err := f.c.roundTrip(ctx, cfg.FetchMaxWait, x); err != nil {
+		return classify(ctx, doing, err)
+	}
+	if cap(x.buf) <= cfg.FetchMaxBytes+readStep {
+		f.buf = x.buf // one huge batch shall not be paid for ever after
+	}
+	a := x.answer
+	for _, code := range []int16{a.code, a.partCode} {
+		switch {
+		case kafkago.Error(code) == kafkago.OffsetOutOfRange:
+			return f.outOfRange(ctx)
+		case code != 0:
+			return classify(ctx, doing, kafkago.Error(code))
+		}
+	}
+	if len(a.records) == 0 {
+		return nil
+	}
+	if a.topic != f.p.Topic || a.partition != f.p.ID {
+		return fmt.Errorf("kafka: %s: the broker answered for %s/%d", doing, a.topic, a.partition)
+	}
+	slices.SortFunc(a.aborted, func(x, y abortedTxn) int { return cmp.Compare(x.first, y.first) })
+	f.rest, f.stable, f.aborted = a.records, a.lastStable, a.aborted
+	f.aborting = make(map[int64]bool)
+	return nil
+}
+
+func (f *Fetcher) outOfRange(ctx context.Context) error {
+	start, end, err := f.c.Bounds(ctx, f.p)
+	if err != nil {
+		return err
+	}
+	if start <= f.next && f.next <= end {
+		return &stages.Transient{Err: fmt.Errorf("kafka: fetching %s: offset %d was out of range and is no more", f.p, f.next)}
+	}
+	return &OffsetRangeError{Partition: f.p, Offset: f.next, LogStart: start, LogEnd: end}
+}
+
+// rows builds the source's columns; keys and values are copied once, here.
+type rows struct {
+	n       int
+	builder *array.RecordBuilder
+	offset  *array.Int64Builder
+	time    *array.TimestampBuilder
+	key     *array.BinaryBuilder
+	value   *array.BinaryBuilder
+	headers *array.ListBuilder
+	header  *array.StructBuilder
+	hkey    *array.StringBuilder
+	hvalue  *array.BinaryBuilder
+}
+
+var recordSchema = arrow.NewSchema(schemas.RecordFields(), nil)
+
+func newRows(alloc memory.Allocator) *rows {
+	b := array.NewRecordBuilder(alloc, recordSchema)
+	r := &rows{
+		builder: b,
+		offset:  b.Field(0).(*array.Int64Builder),
+		time:    b.Field(1).(*array.TimestampBuilder),
+		key:     b.Field(2).(*array.BinaryBuilder),
+		value:   b.Field(3).(*array.BinaryBuilder),
+		headers: b.Field(4).(*array.ListBuilder),
+	}
+	r.header = r.headers.ValueBuilder().(*array.StructBuilder)
+	r.hkey = r.header.FieldBuilder(0).(*array.StringBuilder)
+	r.hvalue = r.header.FieldBuilder(1).(*array.BinaryBuilder)
+	return r
+}
+
+func (r *rows) append(rec recordset.Record) {
+	r.n++
+	r.offset.Append(rec.Offset)
+	r.time.Append(arrow.Timestamp(rec.Time))
+	appendBytes(r.key, rec.Key)
+	appendBytes(r.value, rec.Value)
+	r.headers.Append(true)
+	for _, h := range rec.Headers {
+		r.header.Append(true)
+		r.hkey.Append(h.Key)
+		appendBytes(r.hvalue, h.Value)
+	}
+}
+
+func appendBytes(b *array.BinaryBuilder, v []byte) {
+	if v == nil {
+		b.AppendNull()
+		return
+	}
+	b.Append(v)
+}
+
+func (r *rows) record() arrow.Record { return r.builder.NewRecord() }
+
+func (r *rows) release() { r.builder.Release() }

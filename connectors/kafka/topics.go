@@ -1,0 +1,223 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	kafkago "github.com/segmentio/kafka-go"
+
+	"github.com/itrstream/itrstream/schemas"
+	"github.com/itrstream/itrstream/stages"
+)
+
+const maxMessageBytes = "max.message.bytes"
+
+// TopicSpec is a topic that has to exist.
+type TopicSpec struct {
+	Name string
+	// Partitions and ReplicationFactor count only when the topic is created;
+	// 0 means the broker's default.
+	Partitions        int
+	ReplicationFactor int
+	Configs           [][2]string // name and value, for creation
+}
+
+// TopicState is a topic as it is.
+type TopicState struct {
+	Name       string
+	Partitions int
+	Created    bool // by this call
+}
+
+// EnsureTopics checks that topics exist and, when create allows it, creates
+// those that do not. It returns, in the order of specs, once every partition
+// has a leader.
+func (c *Client) EnsureTopics(ctx context.Context, specs []TopicSpec, create bool) ([]TopicState, error) {
+	// A transport of its own: the shared one may know an older world.
+	fresh := c.newTransport(250 * time.Millisecond)
+	defer fresh.CloseIdleConnections()
+	admin := &kafkago.Client{Addr: c.addr, Transport: fresh}
+
+	states := make([]TopicState, len(specs))
+	var missing []kafkago.TopicConfig
+	var names []string
+	found, err := c.describe(ctx, admin, specs)
+	if err != nil {
+		return nil, err
+	}
+	for i, s := range specs {
+		states[i] = TopicState{Name: s.Name, Partitions: found[i].partitions}
+		if !found[i].exists {
+			states[i].Created = true
+			missing = append(missing, s.config())
+			names = append(names, s.Name)
+		}
+	}
+	if len(missing) > 0 && !create {
+		return nil, fmt.Errorf("kafka: missing topics: %s: create them, or allow their creation", strings.Join(names, ", "))
+	}
+	if len(missing) > 0 {
+		if err := c.createTopics(ctx, missing); err != nil {
+			return nil, err
+		}
+	}
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, time.Second
+	for {
+		found, err = c.describe(ctx, admin, specs)
+		if err != nil && !isTransient(err) {
+			return nil, err
+		}
+		ready := err == nil
+		for i := range found {
+			ready = ready && found[i].exists && found[i].led
+			states[i].Partitions = found[i].partitions
+		}
+		if ready {
+			return states, nil
+		}
+		if err := sleep(ctx, wait.NextBackOff()); err != nil {
+			return nil, fmt.Errorf("kafka: waiting for topics to get leaders: %w", err)
+		}
+	}
+}
+
+func (s TopicSpec) config() kafkago.TopicConfig {
+	t := kafkago.TopicConfig{Topic: s.Name, NumPartitions: s.Partitions, ReplicationFactor: s.ReplicationFactor}
+	if t.NumPartitions == 0 {
+		t.NumPartitions = -1
+	}
+	if t.ReplicationFactor == 0 {
+		t.ReplicationFactor = -1
+	}
+	for _, kv := range s.Configs {
+		t.ConfigEntries = append(t.ConfigEntries, kafkago.ConfigEntry{ConfigName: kv[0], ConfigValue: kv[1]})
+	}
+	return t
+}
+
+type foundTopic struct {
+	exists     bool
+	led        bool // each partition has a leader
+	partitions int
+}
+
+func (c *Client) describe(ctx context.Context, admin *kafkago.Client, specs []TopicSpec) ([]foundTopic, error) {
+	call, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	meta, err := admin.Metadata(call, &kafkago.MetadataRequest{})
+	if err != nil {
+		return nil, classify(ctx, "listing topics", err)
+	}
+	byName := make(map[string]kafkago.Topic, len(meta.Topics))
+	for _, t := range meta.Topics {
+		byName[t.Name] = t
+	}
+	found := make([]foundTopic, len(specs))
+	for i, s := range specs {
+		t, ok := byName[s.Name]
+		if !ok || errors.Is(t.Error, kafkago.UnknownTopicOrPartition) {
+			continue
+		}
+		if t.Error != nil && !isTransient(classify(ctx, "", t.Error)) {
+			return nil, classify(ctx, "describing topic "+s.Name, t.Error)
+		}
+		found[i] = foundTopic{exists: true, led: t.Error == nil && len(t.Partitions) > 0, partitions: len(t.Partitions)}
+		for _, p := range t.Partitions {
+			found[i].led = found[i].led && p.Error == nil && p.Leader.Host != ""
+		}
+	}
+	return found, nil
+}
+
+func (c *Client) createTopics(ctx context.Context, topics []kafkago.TopicConfig) error {
+	call, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	// Through the shared transport, which then knows them.
+	res, err := c.admin.CreateTopics(call, &kafkago.CreateTopicsRequest{Topics: topics})
+	if err != nil {
+		return classify(ctx, "creating topics", err)
+	}
+	var errs []error
+	for _, t := range topics {
+		if err := res.Errors[t.Topic]; err != nil && !errors.Is(err, kafkago.TopicAlreadyExists) {
+			errs = append(errs, classify(ctx, "creating topic "+t.Topic, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// TopicMaxMessageBytes returns what one batch for topic may have in bytes,
+// compressed: its max.message.bytes, or the broker's default.
+func (c *Client) TopicMaxMessageBytes(ctx context.Context, topic string) (int, error) {
+	call, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	doing := "reading " + maxMessageBytes + " of topic " + topic
+	res, err := c.admin.DescribeConfigs(call, &kafkago.DescribeConfigsRequest{
+		Resources: []kafkago.DescribeConfigRequestResource{{
+			ResourceType: kafkago.ResourceTypeTopic,
+			ResourceName: topic,
+			ConfigNames:  []string{maxMessageBytes},
+		}},
+	})
+	if err != nil {
+		return 0, classify(ctx, doing, err)
+	}
+	for _, r := range res.Resources {
+		if r.Error != nil {
+			return 0, classify(ctx, doing, r.Error)
+		}
+		for _, e := range r.ConfigEntries {
+			if e.ConfigName == maxMessageBytes {
+				n, err := strconv.Atoi(e.ConfigValue)
+				if err != nil {
+					return 0, fmt.Errorf("kafka: %s: %w", doing, err)
+				}
+				return n, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("kafka: %s: the broker does not tell", doing)
+}
+
+// Bounds returns the first offset that p's log holds and the one that the
+// next record gets.
+func (c *Client) Bounds(ctx context.Context, p schemas.Partition) (logStart, logEnd int64, err error) {
+	call, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	doing := "asking for the bounds of " + p.String()
+	id := int(p.ID)
+	res, err := c.admin.ListOffsets(call, &kafkago.ListOffsetsRequest{
+		Topics: map[string][]kafkago.OffsetRequest{p.Topic: {kafkago.FirstOffsetOf(id), kafkago.LastOffsetOf(id)}},
+	})
+	if err != nil {
+		return 0, 0, classify(ctx, doing, err)
+	}
+	for _, o := range res.Topics[p.Topic] {
+		if o.Partition != id {
+			continue
+		}
+		if o.Error != nil {
+			return 0, 0, classify(ctx, doing, o.Error)
+		}
+		return o.FirstOffset, o.LastOffset, nil
+	}
+	return 0, 0, &stages.Transient{Err: fmt.Errorf("kafka: %s: the broker left it out", doing)}
+}
+
+// sleep waits for d, or returns why ctx has ended.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
