@@ -38,7 +38,8 @@ func status(resp *http.Response) string {
 
 // retryAfter reads the header of that name: seconds, or a date.
 func retryAfter(text string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
+	// Beyond its range it gives the largest number, which is right.
+	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil || errors.Is(err, strconv.ErrRange) {
 		return time.Duration(seconds) * time.Second //nolint:gosec // 31 bits
 	}
 	if date, err := http.ParseTime(text); err == nil {

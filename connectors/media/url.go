@@ -69,6 +69,9 @@ func (g *guard) target(base *url.URL, ref string) (*url.URL, error) {
 	if port != "" {
 		clean.Host += ":" + strconv.Itoa(number)
 	}
+	if n := len(clean.String()); n > maxURL { // escapes take more than what they stand for
+		return nil, forbidden("the URL has %d bytes when written out, %d are allowed", n, maxURL)
+	}
 	return clean, nil
 }
 
@@ -87,7 +90,8 @@ func (g *guard) host(u *url.URL) (string, error) {
 		return "", forbidden("host %q is no name: %w", host, err)
 	}
 	name = strings.TrimSuffix(strings.ToLower(name), ".")
-	if !isName(name) {
+	// Some names map to what would itself be refused.
+	if again, err := names.ToASCII(name); err != nil || again != name || !isName(name) {
 		return "", forbidden("host %q is no name", host)
 	}
 	if a, err := netip.ParseAddr(name); err == nil {

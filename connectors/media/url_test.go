@@ -39,7 +39,7 @@ var refusedURLs = []string{
 	"http://img.example\\@10.0.0.1/", "http://img.example,evil/", "http://a*b/", "http://a!b/", "http://xn--a/", "http://xn--zzzzzz99999/",
 	"http://" + strings.Repeat("a", 64) + ".example/", "http://" + strings.Repeat("a.", 130) + "example/",
 	"http://img.example/\x00", "http://img.example/\r\nHost: evil", "http://img.example/%", "http://img.exa\tmple/",
-	"http://img.example/" + strings.Repeat("a", maxURL),
+	"http://img.example/" + strings.Repeat("a", maxURL), "http://img.example/" + strings.Repeat("ü", maxURL/3),
 }
 
 func TestTargetRefuses(t *testing.T) {
