@@ -35,8 +35,13 @@ func FindLibrary(asked string) (string, error) {
 		}
 		return named.path, nil
 	}
+	return findCached(checkouts())
+}
+
+// findCached looks for what fetch-onnxruntime.sh leaves below these folders.
+func findCached(roots []string) (string, error) {
 	var looked []error
-	for _, root := range checkouts() {
+	for _, root := range roots {
 		path := filepath.Join(root, ".cache", "onnxruntime", Version+"-"+goruntime.GOOS+"-"+goruntime.GOARCH, "libonnxruntime.so")
 		err := regularFile(path)
 		if err == nil {

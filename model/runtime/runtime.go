@@ -53,17 +53,27 @@ func Open(o Options) (*Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
+	var noCUDA error
+	if device.IsCUDA() {
+		noCUDA = missingForCUDA(library, nvidiaControl)
+	}
+	if noCUDA != nil && !auto {
+		return nil, fmt.Errorf("runtime: device %s cannot be used:\n%w", device, noCUDA)
+	}
 	if err := enter(library); err != nil {
 		return nil, err
 	}
-	if device.IsCUDA() {
-		if err := tryCUDA(library, device); err != nil {
-			if !auto {
-				return nil, errors.Join(fmt.Errorf("runtime: %s cannot be used: %w", device, err), leave())
-			}
-			o.Log.Info("inference runs on the CPU", "no_cuda", strings.ReplaceAll(err.Error(), "\n", "; "))
-			device = CPU
-		}
+	if device.IsCUDA() && noCUDA == nil {
+		// The only check that covers the CUDA libraries that the provider needs.
+		noCUDA = runProbe(device)
+	}
+	switch {
+	case noCUDA == nil:
+	case auto:
+		o.Log.Info("inference runs on the CPU", "no_cuda", strings.ReplaceAll(noCUDA.Error(), "\n", "; "))
+		device = CPU
+	default:
+		return nil, errors.Join(fmt.Errorf("runtime: device %s cannot be used:\n%w", device, noCUDA), leave())
 	}
 	return &Runtime{device: device}, nil
 }
@@ -101,20 +111,12 @@ func leave() error {
 	return nil
 }
 
-// probe is a graph that does nothing: y = x, float32[1] (testdata/probe.py).
+// probe is a graph that does nothing: y = x, float32[1] (testdata/graphs.py).
 //
 //go:embed probe.onnx
 var probe []byte
 
-// tryCUDA runs the probe on the device, which is the only check that covers
-// driver, provider and the CUDA libraries that the provider needs.
-func tryCUDA(library string, d Device) error {
-	if err := missingForCUDA(library, nvidiaControl); err != nil {
-		return err
-	}
-	return runProbe(d)
-}
-
+// runProbe runs the probe on a device.
 func runProbe(d Device) error {
 	r := &Runtime{device: d}
 	s, err := r.Session("probe", probe, []string{"x"}, []string{"y"})
