@@ -1,0 +1,122 @@
+package cluster
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// centroids are all centroids as one process last saw them. They are shared
+// by its partitions and never changed: folds replace them as a whole.
+type centroids struct {
+	incarnation    string
+	version, pairs int64
+	// ledger is nil before the first centroids, sample before the first pair.
+	ledger, sample *totals
+	rows           map[string]*row
+	// loaded is when everything was last read in one step.
+	loaded time.Time
+	// stale asks for a read before the next use.
+	stale bool
+
+	// What nearest reads, in the order of ids.
+	ids   []string
+	means [][]float32
+	half  []float32
+}
+
+func decodeState(st State, dim int, now time.Time) (*centroids, error) {
+	c := &centroids{incarnation: st.Incarnation, version: st.Version, pairs: st.Pairs, loaded: now}
+	var err error
+	if st.Ledger != nil {
+		if c.ledger, err = decodeTotals(st.Ledger); err != nil {
+			return nil, err
+		}
+	}
+	if st.Sample != nil {
+		if c.sample, err = decodeTotals(st.Sample); err != nil {
+			return nil, err
+		}
+	}
+	c.rows = make(map[string]*row, len(st.Rows))
+	for id, b := range st.Rows {
+		if c.rows[id], err = decodeRow(b, dim); err != nil {
+			return nil, fmt.Errorf("%w (cluster %s)", err, id)
+		}
+	}
+	if (c.ledger != nil) != (len(c.rows) > 0) {
+		return nil, fmt.Errorf("cluster: the store has a ledger: %t, but %d centroids: a key is gone; set maxmemory-policy noeviction, and restore the keys or choose a new namespace",
+			c.ledger != nil, len(c.rows))
+	}
+	c.index()
+	return c, nil
+}
+
+func (c *centroids) index() {
+	c.ids = slices.Sorted(maps.Keys(c.rows))
+	c.means = make([][]float32, len(c.ids))
+	c.half = make([]float32, len(c.ids))
+	for i, id := range c.ids {
+		c.means[i] = c.rows[id].mean
+		c.half[i] = normSquared(c.means[i]) / 2
+	}
+}
+
+// sampling says that there are no centroids yet.
+func (c *centroids) sampling() bool { return c.ledger == nil }
+
+// usable says that c may be used for a claim of this incarnation.
+func (c *centroids) usable(incarnation string) bool {
+	return c != nil && !c.stale && c.incarnation == incarnation
+}
+
+// with returns a copy in which some rows differ; a nil row is gone.
+func (c *centroids) with(changed map[string]*row) *centroids {
+	next := *c
+	next.rows = maps.Clone(c.rows)
+	for id, r := range changed {
+		if r == nil {
+			delete(next.rows, id)
+		} else {
+			next.rows[id] = r
+		}
+	}
+	next.index()
+	return &next
+}
+
+// corrected returns a copy that agrees with the values that the store holds.
+// When more than rows differ, everything has to be read again.
+func (c *centroids) corrected(now []Current, dim int) (*centroids, error) {
+	changed := make(map[string]*row, len(now))
+	stale := false
+	for _, cur := range now {
+		switch {
+		case cur.Kind != KindCentroid:
+			stale = true
+		case cur.Value == nil:
+			// Whoever retired it has put another in its place.
+			changed[cur.ID], stale = nil, true
+		default:
+			r, err := decodeRow(cur.Value, dim)
+			if err != nil {
+				return nil, fmt.Errorf("%w (cluster %s)", err, cur.ID)
+			}
+			changed[cur.ID] = r
+		}
+	}
+	next := c.with(changed)
+	next.stale = stale
+	return next, nil
+}
+
+// sharesLedger says whether the set of centroids is still the one that the
+// store has: the ledger's tag changes whenever one is retired or born.
+func (c *centroids) sharesLedger(tag []byte) bool {
+	if c.ledger == nil {
+		return len(tag) == 0
+	}
+	return bytes.Equal(c.ledger.tag[:], tag)
+}
