@@ -81,13 +81,13 @@ func (s *Stage) Process(ctx context.Context, b *schemas.Batch) error {
 
 // each calls do for every job, at most limit of them at once, until one fails.
 func each[J any](ctx context.Context, limit int, jobs []J, do func(context.Context, J) error) error {
-	g, ctx := errgroup.WithContext(ctx)
+	g, jobCtx := errgroup.WithContext(ctx)
 	g.SetLimit(limit)
 	for _, j := range jobs {
-		if ctx.Err() != nil {
+		if jobCtx.Err() != nil {
 			break
 		}
-		g.Go(func() error { return do(ctx, j) })
+		g.Go(func() error { return do(jobCtx, j) })
 	}
 	if err := g.Wait(); err != nil {
 		return err

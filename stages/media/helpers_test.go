@@ -1,0 +1,252 @@
+package media
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"hash/crc32"
+	"image"
+	"image/color"
+	"image/gif"
+	"image/jpeg"
+	"image/png"
+	"log/slog"
+	"sync"
+	"testing"
+
+	"encoding/base64"
+	"encoding/binary"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/memory"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/itrstream/itrstream/model/pixels"
+	"github.com/itrstream/itrstream/schemas"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var testTransform = pixels.Transform{Width: 12, Height: 8}
+
+// picture is a gradient, a different one for each seed.
+func picture(seed uint8) *image.NRGBA {
+	im := image.NewNRGBA(image.Rect(0, 0, 40, 30))
+	for y := range 30 {
+		for x := range 40 {
+			im.SetNRGBA(x, y, color.NRGBA{R: uint8(6 * x), G: uint8(8 * y), B: seed, A: 255}) //nolint:gosec // below 256
+		}
+	}
+	return im
+}
+
+func encoded(t testing.TB, encode func(*bytes.Buffer) error) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, encode(&b))
+	return b.Bytes()
+}
+
+func jpegOf(t testing.TB, seed uint8) []byte {
+	t.Helper()
+	return encoded(t, func(b *bytes.Buffer) error { return jpeg.Encode(b, picture(seed), nil) })
+}
+
+func pngOf(t testing.TB, seed uint8) []byte {
+	t.Helper()
+	return encoded(t, func(b *bytes.Buffer) error { return png.Encode(b, picture(seed)) })
+}
+
+func gifOf(t testing.TB) []byte {
+	t.Helper()
+	return encoded(t, func(b *bytes.Buffer) error { return gif.Encode(b, picture(0), nil) })
+}
+
+// A WebP of one white pixel.
+func webpOf(t testing.TB) []byte {
+	t.Helper()
+	data, err := base64.StdEncoding.DecodeString("UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA==")
+	require.NoError(t, err)
+	return data
+}
+
+// bombOf is a PNG that declares width×height pixels and holds next to none.
+func bombOf(t testing.TB, width, height uint32) []byte {
+	t.Helper()
+	data := pngOf(t, 0)
+	header := data[12:29] // "IHDR" and its 13 bytes
+	binary.BigEndian.PutUint32(header[4:], width)
+	binary.BigEndian.PutUint32(header[8:], height)
+	binary.BigEndian.PutUint32(data[29:], crc32.ChecksumIEEE(header))
+	return data
+}
+
+// pair is one row of Pairs, post one of Posts.
+type (
+	pair struct {
+		url   string
+		image []byte
+	}
+	post struct {
+		op       schemas.Op
+		rejected bool
+		pairs    []pair
+	}
+)
+
+func batchOf(alloc memory.Allocator, posts ...post) *schemas.Batch {
+	pb := array.NewRecordBuilder(alloc, arrow.NewSchema(append(schemas.RecordFields(), schemas.PostFields()...), nil))
+	defer pb.Release()
+	rb := array.NewRecordBuilder(alloc, arrow.NewSchema(schemas.PairFields(), nil))
+	defer rb.Release()
+	opColumn := pb.Schema().FieldIndices(schemas.PostOp)[0]
+	for row, p := range posts {
+		for i, f := range pb.Fields() {
+			switch {
+			case i != opColumn:
+				f.AppendNull()
+			case p.op == "":
+				f.(*array.StringBuilder).Append(string(schemas.OpCreate))
+			default:
+				f.(*array.StringBuilder).Append(string(p.op))
+			}
+		}
+		for index, pr := range p.pairs {
+			rb.Field(0).(*array.Int32Builder).Append(int32(row))   //nolint:gosec // few rows
+			rb.Field(1).(*array.Int32Builder).Append(int32(index)) //nolint:gosec // few rows
+			if pr.url == "" {
+				rb.Field(2).AppendNull()
+			} else {
+				rb.Field(2).(*array.StringBuilder).Append(pr.url)
+			}
+			if pr.image == nil {
+				rb.Field(3).AppendNull()
+			} else {
+				rb.Field(3).(*array.BinaryBuilder).Append(pr.image)
+			}
+			rb.Field(4).AppendNull()
+		}
+	}
+	b := schemas.NewBatch(schemas.Partition{Topic: "posts"}, schemas.OffsetRange{End: int64(len(posts))}, pb.NewRecord())
+	b.SetPairs(rb.NewRecord())
+	for row, p := range posts {
+		if p.rejected {
+			b.Reject(row, schemas.Reject{Stage: "decode", Reason: schemas.ReasonMalformed, Detail: "first"})
+		}
+	}
+	return b
+}
+
+// web is a Fetcher of what it holds; anything else fails. before, if any, is called first.
+type web struct {
+	pages  map[string][]byte
+	errs   map[string]error
+	before func(ctx context.Context, url string) error
+
+	mu    sync.Mutex
+	asked map[string]int
+}
+
+func (w *web) Fetch(ctx context.Context, url string) ([]byte, error) {
+	w.mu.Lock()
+	if w.asked == nil {
+		w.asked = make(map[string]int)
+	}
+	w.asked[url]++
+	w.mu.Unlock()
+	if w.before != nil {
+		if err := w.before(ctx, url); err != nil {
+			return nil, err
+		}
+	}
+	if err, ok := w.errs[url]; ok {
+		return nil, err
+	}
+	if data, ok := w.pages[url]; ok {
+		return data, nil
+	}
+	return nil, &Failure{Reason: schemas.ReasonUnreachable, Err: errors.New("404 Not Found")}
+}
+
+// newTest makes a stage whose allocations are checked when the test ends.
+func newTest(t *testing.T, fetcher Fetcher, edit func(*Config)) *Stage {
+	t.Helper()
+	alloc := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	t.Cleanup(func() { alloc.AssertSize(t, 0) })
+	cfg := DefaultConfig()
+	cfg.MaxBytes, cfg.MaxPixels, cfg.MaxSide = 16<<10, 10_000, 500
+	if edit != nil {
+		edit(&cfg)
+	}
+	s, err := New(cfg, Settings{
+		Fetcher: fetcher, Transform: testTransform, Alloc: alloc, Log: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	return s
+}
+
+// process runs posts through the stage; the batch is released when the test ends.
+func process(t *testing.T, s *Stage, posts ...post) *schemas.Batch {
+	t.Helper()
+	b := batchOf(s.settings.Alloc, posts...)
+	t.Cleanup(b.Release)
+	require.NoError(t, s.Process(t.Context(), b))
+	return b
+}
+
+// want is what the stage should make of a row: the pixels of an image, a failure, or nothing at all.
+type want struct {
+	image  []byte
+	reason schemas.Reason
+	detail string
+	digest []byte // the bytes whose digest a failed row has
+}
+
+func requireRows(t *testing.T, b *schemas.Batch, rows ...want) {
+	t.Helper()
+	pairs := b.Pairs()
+	require.Equal(t, int64(len(rows)), pairs.NumRows())
+	require.False(t, schemas.Has(pairs, schemas.PairImage), "encoded images are dropped")
+	drawn := schemas.Col[*array.FixedSizeBinary](pairs, schemas.PairPixels)
+	digests := schemas.Col[*array.FixedSizeBinary](pairs, schemas.PairDigest)
+	reasons := schemas.Col[*array.String](pairs, schemas.PairFailure)
+	details := schemas.Col[*array.String](pairs, schemas.PairDetail)
+	nulls := 0
+	for row, w := range rows {
+		source := w.image
+		if w.image == nil {
+			nulls++
+			require.True(t, drawn.IsNull(row), "row %d", row)
+			require.Equal(t, make([]byte, testTransform.Size()), drawn.Value(row), "nothing shows through a null")
+			source = w.digest
+		} else {
+			require.True(t, drawn.IsValid(row), "row %d: %s", row, details.ValueStr(row))
+			require.Equal(t, expected(t, w.image), drawn.Value(row), "row %d", row)
+		}
+		if source == nil {
+			require.True(t, digests.IsNull(row), "row %d", row)
+		} else {
+			sum := sha256.Sum256(source)
+			require.Equal(t, sum[:], digests.Value(row), "row %d", row)
+		}
+		require.Equal(t, w.reason == "", reasons.IsNull(row), "row %d: %s", row, details.ValueStr(row))
+		require.Equal(t, w.reason == "", details.IsNull(row), "row %d", row)
+		if w.reason != "" {
+			require.Equal(t, string(w.reason), reasons.Value(row), "row %d: %s", row, details.Value(row))
+			require.Contains(t, details.Value(row), w.detail, "row %d", row)
+		}
+	}
+	require.Equal(t, nulls, drawn.NullN())
+}
+
+func expected(t *testing.T, data []byte) []byte {
+	t.Helper()
+	im, err := pixels.Decode(data, pixels.Limits{MaxBytes: 1 << 20, MaxPixels: 1 << 20, MaxSide: 1 << 16}, false)
+	require.NoError(t, err)
+	dst := make([]byte, testTransform.Size())
+	require.NoError(t, testTransform.Apply(dst, im))
+	return dst
+}

@@ -1,0 +1,423 @@
+package media
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/memory"
+	"github.com/stretchr/testify/require"
+
+	"github.com/itrstream/itrstream/model/pixels"
+	"github.com/itrstream/itrstream/schemas"
+	"github.com/itrstream/itrstream/stages"
+)
+
+func TestEachImageHasItsOutcome(t *testing.T) {
+	t.Parallel()
+	photo := jpegOf(t, 1)
+	for name, tt := range map[string]struct {
+		image []byte
+		want  want
+	}{
+		"JPEG":                  {photo, want{image: photo}},
+		"PNG":                   {pngOf(t, 2), want{image: pngOf(t, 2)}},
+		"GIF":                   {gifOf(t), want{image: gifOf(t)}},
+		"WebP":                  {webpOf(t), want{image: webpOf(t)}},
+		"bytes behind":          {append(bytes.Clone(photo), "tail"...), want{image: append(bytes.Clone(photo), "tail"...)}},
+		"empty":                 {[]byte{}, want{reason: schemas.ReasonNotImage, detail: "0 bytes", digest: []byte{}}},
+		"text":                  {[]byte("<svg/>"), want{reason: schemas.ReasonNotImage, detail: "<svg/>", digest: []byte("<svg/>")}},
+		"truncated JPEG":        {photo[:len(photo)/2], want{reason: schemas.ReasonCorrupt, detail: "JPEG", digest: photo[:len(photo)/2]}},
+		"JPEG's first bytes":    {photo[:4], want{reason: schemas.ReasonCorrupt, detail: "JPEG", digest: photo[:4]}},
+		"truncated PNG":         {pngOf(t, 2)[:60], want{reason: schemas.ReasonCorrupt, detail: "PNG", digest: pngOf(t, 2)[:60]}},
+		"PNG bomb":              {bombOf(t, 60_000, 60_000), want{reason: schemas.ReasonImageSize, detail: "60000×60000", digest: bombOf(t, 60_000, 60_000)}},
+		"PNG of too many":       {bombOf(t, 101, 100), want{reason: schemas.ReasonImageSize, detail: "101×100", digest: bombOf(t, 101, 100)}},
+		"PNG too long":          {bombOf(t, 501, 1), want{reason: schemas.ReasonImageSize, detail: "501×1", digest: bombOf(t, 501, 1)}},
+		"PNG of no pixels":      {bombOf(t, 0, 7), want{reason: schemas.ReasonCorrupt, detail: "PNG", digest: bombOf(t, 0, 7)}},
+		"PNG of 2⁶² pixels":     {bombOf(t, 1<<31-1, 1<<31-1), want{reason: schemas.ReasonImageSize, digest: bombOf(t, 1<<31-1, 1<<31-1)}},
+		"too many bytes":        {make([]byte, 16<<10+1), want{reason: schemas.ReasonImageSize, detail: "16385 bytes", digest: make([]byte, 16<<10+1)}},
+		"foreign bytes in text": {[]byte("\xff\xfe\x00a"), want{reason: schemas.ReasonNotImage, digest: []byte("\xff\xfe\x00a")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newTest(t, &web{pages: map[string][]byte{"u": tt.image}}, nil)
+			inline := process(t, s, post{pairs: []pair{{image: tt.image}}})
+			requireRows(t, inline, tt.want)
+			_, rejected := inline.Rejected(0)
+			require.Equal(t, tt.want.reason != "", rejected)
+			// Fetched, and from the cache, all is the same.
+			requireRows(t, process(t, s, post{pairs: []pair{{url: "u"}}}), tt.want)
+		})
+	}
+}
+
+func TestPostsOfAllKinds(t *testing.T) {
+	t.Parallel()
+	photo, graphic, cut := jpegOf(t, 1), pngOf(t, 2), jpegOf(t, 3)[:200]
+	fetcher := &web{
+		pages: map[string][]byte{"photo": photo, "cut": cut, "text": []byte("hello")},
+		errs:  map[string]error{"inside": &Failure{Reason: schemas.ReasonForbidden, Err: errors.New("10.0.0.1 is private")}},
+	}
+	s := newTest(t, fetcher, nil)
+	b := process(t, s,
+		post{},
+		post{pairs: []pair{{image: photo}, {url: "photo"}, {image: graphic, url: "never asked"}}},
+		post{pairs: []pair{{url: "inside"}, {url: "photo"}}},
+		post{pairs: []pair{{url: "inside"}, {url: "gone"}, {image: cut}, {}}},
+		post{op: schemas.OpDelete, pairs: []pair{{url: "of a delete"}}},
+		post{rejected: true, pairs: []pair{{url: "of a reject"}, {image: photo}}},
+		post{op: schemas.OpUpdate, pairs: []pair{{image: photo}}},
+		post{pairs: []pair{{url: "text"}}},
+	)
+	requireRows(t, b,
+		want{image: photo}, want{image: photo}, want{image: graphic},
+		want{reason: schemas.ReasonForbidden, detail: "10.0.0.1 is private"}, want{image: photo},
+		want{reason: schemas.ReasonForbidden, detail: "10.0.0.1"}, want{reason: schemas.ReasonUnreachable, detail: "404"},
+		want{reason: schemas.ReasonCorrupt, digest: cut}, want{reason: schemas.ReasonNoSource},
+		want{},
+		want{}, want{},
+		want{image: photo},
+		want{reason: schemas.ReasonNotImage, digest: []byte("hello")},
+	)
+	require.Equal(t, map[string]int{"photo": 1, "inside": 1, "gone": 1, "text": 1}, fetcher.asked)
+
+	for row, reasons := range map[int][]schemas.Reason{
+		3: {schemas.ReasonForbidden, schemas.ReasonUnreachable, schemas.ReasonCorrupt, schemas.ReasonNoSource},
+		7: {schemas.ReasonNotImage},
+	} {
+		r, ok := b.Rejected(row)
+		require.True(t, ok)
+		require.Equal(t, "media", r.Stage)
+		require.Equal(t, schemas.ReasonMediaFailed, r.Reason)
+		for i, reason := range reasons {
+			require.Contains(t, r.Detail, "image "+string(rune('0'+i))+": "+string(reason)+": ")
+		}
+	}
+	for _, row := range []int{0, 1, 2, 4, 6} {
+		_, ok := b.Rejected(row)
+		require.False(t, ok, "post %d", row)
+	}
+	r, ok := b.Rejected(5)
+	require.True(t, ok)
+	require.Equal(t, "first", r.Detail)
+}
+
+func TestBatchWithoutPairs(t *testing.T) {
+	t.Parallel()
+	s := newTest(t, &web{}, nil)
+	requireRows(t, process(t, s))
+	requireRows(t, process(t, s, post{}, post{op: schemas.OpDelete}))
+
+	undecoded := batchOf(s.settings.Alloc)
+	undecoded.SetPairs(nil)
+	defer undecoded.Release()
+	require.ErrorContains(t, s.Process(t.Context(), undecoded), "decode comes first")
+}
+
+func TestDetailsAreShortAndValid(t *testing.T) {
+	t.Parallel()
+	long := errors.New(strings.Repeat("ü\xff", 5000))
+	s := newTest(t, &web{errs: map[string]error{"u": &Failure{Reason: schemas.ReasonUnreachable, Err: long}}}, nil)
+	b := process(t, s, post{pairs: []pair{{url: "u"}, {}, {}, {}, {url: "u"}, {url: "u"}, {url: "u"}, {url: "u"}}})
+	detail := schemas.Col[*array.String](b.Pairs(), schemas.PairDetail).Value(0)
+	require.LessOrEqual(t, len(detail), maxDetail)
+	require.Equal(t, detail, strings.ToValidUTF8(detail, "!"))
+	require.True(t, strings.HasSuffix(detail, "…"))
+	r, ok := b.Rejected(0)
+	require.True(t, ok)
+	require.LessOrEqual(t, len(r.Detail), maxRejectDetail)
+	require.Equal(t, r.Detail, strings.ToValidUTF8(r.Detail, "!"))
+	require.Equal(t, "short", shorten("short", 5))
+}
+
+// counted counts the decoder's calls.
+func counted(s *Stage) *atomic.Int32 {
+	var calls atomic.Int32
+	decode := s.decode
+	s.decode = func(data []byte, l pixels.Limits, orient bool) (*pixels.Image, error) {
+		calls.Add(1)
+		return decode(data, l, orient)
+	}
+	return &calls
+}
+
+func TestTheSameBytesAreDecodedOnce(t *testing.T) {
+	t.Parallel()
+	photo, cut := jpegOf(t, 1), jpegOf(t, 1)[:300]
+	fetcher := &web{pages: map[string][]byte{"a": photo, "b": photo, "cut": cut}}
+	posts := []post{
+		{pairs: []pair{{image: photo}, {url: "a"}, {url: "b"}, {url: "a"}}},
+		{pairs: []pair{{image: cut}, {url: "cut"}, {url: "cut"}, {image: photo}}},
+	}
+	rows := []want{
+		{image: photo}, {image: photo}, {image: photo}, {image: photo},
+		{reason: schemas.ReasonCorrupt, digest: cut}, {reason: schemas.ReasonCorrupt, digest: cut},
+		{reason: schemas.ReasonCorrupt, digest: cut}, {image: photo},
+	}
+	for name, tt := range map[string]struct {
+		cacheBytes int64
+		again      int32
+	}{"with a cache": {1 << 20, 2}, "without": {0, 4}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newTest(t, fetcher, func(c *Config) { c.CacheBytes = tt.cacheBytes })
+			calls := counted(s)
+			requireRows(t, process(t, s, posts...), rows...)
+			require.Equal(t, int32(2), calls.Load())
+			requireRows(t, process(t, s, posts...), rows...)
+			require.Equal(t, tt.again, calls.Load())
+		})
+	}
+}
+
+func TestTheCacheIsBounded(t *testing.T) {
+	t.Parallel()
+	entry := int64(testTransform.Size() + entryBytes)
+	s := newTest(t, &web{}, func(c *Config) { c.CacheBytes = 3*entry + entry/2 })
+	calls := counted(s)
+	ask := func(seed uint8) { process(t, s, post{pairs: []pair{{image: jpegOf(t, seed)}}}) }
+	for _, seed := range []uint8{1, 2, 3, 1, 4} { // 2 is the least recently used, and goes
+		ask(seed)
+	}
+	require.Equal(t, int32(4), calls.Load())
+	require.Equal(t, 3, s.cache.entries.Len())
+	for _, seed := range []uint8{1, 3, 4} {
+		ask(seed)
+	}
+	require.Equal(t, int32(4), calls.Load())
+	ask(2)
+	require.Equal(t, int32(5), calls.Load())
+}
+
+// A batch's pixels may be written over once it is released: the cache must not share them.
+func TestTheCacheKeepsACopy(t *testing.T) {
+	t.Parallel()
+	photo := jpegOf(t, 1)
+	s := newTest(t, &web{}, nil)
+	b := batchOf(s.settings.Alloc, post{pairs: []pair{{image: photo}}})
+	require.NoError(t, s.Process(t.Context(), b))
+	memory.Set(schemas.Col[*array.FixedSizeBinary](b.Pairs(), schemas.PairPixels).Value(0), 0)
+	b.Release()
+	requireRows(t, process(t, s, post{pairs: []pair{{image: photo}}}), want{image: photo})
+}
+
+func TestOrientationIsTheBundles(t *testing.T) {
+	t.Parallel()
+	s := newTest(t, &web{}, nil)
+	var got []bool
+	s.decode = func(_ []byte, _ pixels.Limits, orient bool) (*pixels.Image, error) {
+		got = append(got, orient)
+		return nil, pixels.ErrFormat
+	}
+	process(t, s, post{pairs: []pair{{image: []byte("a")}}})
+	s.settings.Orient = true
+	process(t, s, post{pairs: []pair{{image: []byte("b")}}})
+	require.Equal(t, []bool{false, true}, got)
+}
+
+func TestAPanicInADecoderIsOneImagesEnd(t *testing.T) {
+	t.Parallel()
+	var logged bytes.Buffer
+	photo, killer := jpegOf(t, 1), []byte("killer")
+	s := newTest(t, &web{}, nil)
+	s.settings.Log = slog.New(slog.NewTextHandler(&logged, nil))
+	decode := s.decode
+	s.decode = func(data []byte, l pixels.Limits, orient bool) (*pixels.Image, error) {
+		if bytes.Equal(data, killer) {
+			panic("index out of range")
+		}
+		return decode(data, l, orient)
+	}
+	b := process(t, s, post{pairs: []pair{{image: killer}, {image: photo}}})
+	requireRows(t, b, want{reason: schemas.ReasonCorrupt, detail: "panicked", digest: killer}, want{image: photo})
+	require.Contains(t, logged.String(), "index out of range")
+}
+
+func TestErrorsThatAreNoImagesFault(t *testing.T) {
+	t.Parallel()
+	away := &stages.Transient{Err: errors.New("the vault is sealed")}
+	fetcher := &web{errs: map[string]error{"u": away}}
+	s := newTest(t, fetcher, nil)
+	photo := jpegOf(t, 1)
+	b := batchOf(s.settings.Alloc, post{pairs: []pair{{image: photo}, {url: "u"}, {url: "v"}}}, post{pairs: []pair{{}}})
+	defer b.Release()
+	before := b.Pairs()
+	err := s.Process(t.Context(), b)
+	var transient *stages.Transient
+	require.ErrorAs(t, err, &transient)
+	require.ErrorContains(t, err, "posts/0 [0,2)")
+	require.Same(t, before, b.Pairs(), "the batch is as it was")
+	for row := range 2 {
+		_, rejected := b.Rejected(row)
+		require.False(t, rejected)
+	}
+
+	fetcher.errs = nil
+	require.NoError(t, s.Process(t.Context(), b), "and may be tried again")
+	requireRows(t, b, want{image: photo}, want{reason: schemas.ReasonUnreachable}, want{reason: schemas.ReasonUnreachable}, want{reason: schemas.ReasonNoSource})
+}
+
+func TestProcessEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	fetcher := &web{before: func(ctx context.Context, _ string) error {
+		cancel()
+		<-ctx.Done()
+		// A fetcher that takes the end of its context for the host's silence must not turn posts into dead letters.
+		return &Failure{Reason: schemas.ReasonUnreachable, Err: errors.New("no answer")}
+	}}
+	s := newTest(t, fetcher, func(c *Config) { c.Workers, c.Fetches = 1, 1 })
+	posts := []post{{pairs: []pair{{url: "a"}, {url: "b"}}}, {pairs: []pair{{image: jpegOf(t, 1)}}}}
+	b := batchOf(s.settings.Alloc, posts...)
+	defer b.Release()
+	require.Equal(t, context.Canceled, s.Process(ctx, b))
+	require.Equal(t, context.Canceled, s.Process(ctx, b), "before it began")
+	for row := range posts {
+		_, rejected := b.Rejected(row)
+		require.False(t, rejected)
+	}
+	require.True(t, schemas.Has(b.Pairs(), schemas.PairImage))
+	require.Equal(t, map[string]int{"a": 1}, fetcher.asked)
+}
+
+// gauge notes how many were ever inside at once.
+type gauge struct {
+	mu        sync.Mutex
+	now, most int64
+}
+
+func (g *gauge) enter(n int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.now += n
+	g.most = max(g.most, g.now)
+}
+
+func TestTheLimitsHoldForAllBatchesTogether(t *testing.T) {
+	t.Parallel()
+	const workers, fetches, batches, images = 3, 5, 4, 12
+	var decoding, held, canvas gauge
+	fetcher := &web{before: func(context.Context, string) error {
+		held.enter(1)
+		return nil
+	}, pages: make(map[string][]byte)}
+	s := newTest(t, fetcher, func(c *Config) {
+		// Two pictures of 40×30 pixels have room at once.
+		c.Workers, c.Fetches, c.CacheBytes, c.MaxPixels, c.DecodePixels = workers, fetches, 0, 1200, 2*1200
+	})
+	full := make(chan struct{})
+	var once sync.Once
+	decode := s.decode
+	s.decode = func(data []byte, l pixels.Limits, orient bool) (*pixels.Image, error) {
+		decoding.enter(1)
+		defer decoding.enter(-1)
+		canvas.enter(1200)
+		defer canvas.enter(-1200)
+		defer held.enter(-1)
+		decoding.mu.Lock()
+		if decoding.now == 2 {
+			once.Do(func() { close(full) })
+		}
+		decoding.mu.Unlock()
+		select {
+		case <-full:
+		case <-time.After(30 * time.Second):
+		}
+		time.Sleep(2 * time.Millisecond) // long enough for one too many to come in
+		return decode(data, l, orient)
+	}
+	var running sync.WaitGroup
+	waiting := make([]*schemas.Batch, batches)
+	for i := range waiting {
+		var posts []post
+		for j := range images {
+			url := string(rune('a'+i)) + string(rune('a'+j))
+			fetcher.pages[url] = jpegOf(t, uint8(i*images+j)) //nolint:gosec // 48 images
+			posts = append(posts, post{pairs: []pair{{url: url}}})
+		}
+		waiting[i] = batchOf(s.settings.Alloc, posts...)
+	}
+	for _, b := range waiting {
+		running.Go(func() {
+			defer b.Release()
+			if err := s.Process(t.Context(), b); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	running.Wait()
+	require.Equal(t, int64(2), decoding.most, "two canvases, though there are three workers")
+	require.Equal(t, int64(2*1200), canvas.most)
+	require.Equal(t, int64(fetches), held.most)
+}
+
+func TestWorkersBoundDecoding(t *testing.T) {
+	t.Parallel()
+	var decoding gauge
+	s := newTest(t, &web{}, func(c *Config) { c.Workers, c.CacheBytes = 2, 0 })
+	s.decode = func([]byte, pixels.Limits, bool) (*pixels.Image, error) {
+		decoding.enter(1)
+		defer decoding.enter(-1)
+		time.Sleep(2 * time.Millisecond)
+		return nil, pixels.ErrFormat
+	}
+	var running sync.WaitGroup
+	for i := range 3 {
+		var posts []post
+		for j := range 10 {
+			posts = append(posts, post{pairs: []pair{{image: []byte{byte(i), byte(j)}}}}) //nolint:gosec // small
+		}
+		b := batchOf(s.settings.Alloc, posts...)
+		running.Go(func() {
+			defer b.Release()
+			if err := s.Process(t.Context(), b); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	running.Wait()
+	require.Equal(t, int64(2), decoding.most)
+}
+
+func TestConfigValidate(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, DefaultConfig().Validate())
+	for key, edit := range map[string]func(*Config){
+		"workers is -1":          func(c *Config) { c.Workers = -1 },
+		"fetches is 0":           func(c *Config) { c.Fetches = 0 },
+		"max_bytes is 0":         func(c *Config) { c.MaxBytes = 0 },
+		"max_pixels is 0":        func(c *Config) { c.MaxPixels = 0 },
+		"max_side is 65536":      func(c *Config) { c.MaxSide = 65_536 },
+		"decode_pixels is 10":    func(c *Config) { c.DecodePixels = 10 },
+		"cache_bytes is -1":      func(c *Config) { c.CacheBytes = -1 },
+		"fetches is 0: 1 to 100": func(c *Config) { c.Workers, c.Fetches = -1, 0 },
+	} {
+		c := DefaultConfig()
+		edit(&c)
+		require.ErrorContains(t, c.Validate(), key)
+		_, err := New(c, Settings{})
+		require.ErrorContains(t, err, key)
+	}
+	good := Settings{Fetcher: &web{}, Transform: testTransform, Alloc: memory.DefaultAllocator, Log: slog.New(slog.DiscardHandler)}
+	for missing, edit := range map[string]func(*Settings){
+		"Fetcher":       func(s *Settings) { s.Fetcher = nil },
+		"Alloc":         func(s *Settings) { s.Alloc = nil },
+		"Log":           func(s *Settings) { s.Log = nil },
+		"0×0 pixels is": func(s *Settings) { s.Transform = pixels.Transform{} },
+	} {
+		s := good
+		edit(&s)
+		_, err := New(DefaultConfig(), s)
+		require.ErrorContains(t, err, missing)
+	}
+	s, err := New(DefaultConfig(), good)
+	require.NoError(t, err)
+	require.Positive(t, s.cfg.Workers)
+}
