@@ -55,7 +55,7 @@ func clamp(v int32) uint8 {
 	if uint32(v) > 255 { //nolint:gosec // a negative value becomes a large one on purpose
 		return uint8(^v >> 31) //nolint:gosec // 0 below, 255 above
 	}
-	return uint8(v)
+	return uint8(v) //nolint:gosec // it was just compared
 }
 
 // cmykRow takes samples for the complements of inks, whatever the file says: Adobe writes them so, and Pillow assumes it

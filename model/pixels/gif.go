@@ -162,7 +162,7 @@ func (r *gifReader) frame(l Limits) (*Image, error) {
 func greyTable() *[256][3]uint8 {
 	table := new([256][3]uint8)
 	for i := range table {
-		v := uint8(i) //nolint:gosec // below 256
+		v := uint8(i)
 		table[i] = [3]uint8{v, v, v}
 	}
 	return table

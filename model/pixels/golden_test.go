@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"hash/crc32"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"testing"
@@ -42,18 +41,9 @@ func goldens(t testing.TB) []golden {
 	return all
 }
 
-func (g golden) read(t testing.TB) []byte {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata/images", g.File))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
-
 func (g golden) decode(t testing.TB, orient bool) *pixels.Image {
 	t.Helper()
-	im, err := pixels.Decode(g.read(t), roomy, orient)
+	im, err := pixels.Decode(read(t, g.File), roomy, orient)
 	if err != nil {
 		t.Fatalf("%s: %v", g.File, err)
 	}
@@ -165,10 +155,7 @@ func TestReleasedMemoryIsUsedAgain(t *testing.T) {
 
 func benchmarkFile(b *testing.B, name string) {
 	b.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata/images", name))
-	if err != nil {
-		b.Fatal(err)
-	}
+	data := read(b, name)
 	transform := pixels.Transform{Width: 224, Height: 224}
 	dst := make([]byte, transform.Size())
 	b.ReportAllocs()

@@ -93,7 +93,7 @@ func TestTurn(t *testing.T) {
 	} {
 		im := newImage(3, 2)
 		for i := range 6 {
-			copy(im.Pix[3*i:], []uint8{uint8(i + 1), 7, 8}) //nolint:gosec // small numbers
+			copy(im.Pix[3*i:], []uint8{uint8(i + 1), 7, 8})
 		}
 		turned := o.turn(im)
 		var reds []uint8

@@ -14,7 +14,7 @@ const (
 var bytePools [classCount]sync.Pool
 
 func sizeClass(n int) int {
-	return max(0, bits.Len(uint(max(n, 1)-1))-smallestClass) //nolint:gosec // n is not negative
+	return max(0, bits.Len(uint(max(n, 1)-1))-smallestClass)
 }
 
 // takeBytes returns n bytes of any content.

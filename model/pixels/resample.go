@@ -172,10 +172,4 @@ func (r *resampler) scaleColumns(dst, src []uint8, taps []int32) {
 }
 
 // round leaves the fixed point; bicubic weights overshoot on both sides.
-func round(sum int32) uint8 {
-	v := sum >> precisionBits
-	if uint32(v) > math.MaxUint8 { //nolint:gosec // a negative value becomes a large one on purpose
-		return uint8(^v >> 31) //nolint:gosec // 0 below, 255 above
-	}
-	return uint8(v)
-}
+func round(sum int32) uint8 { return clamp(sum >> precisionBits) }

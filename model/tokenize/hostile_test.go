@@ -2,6 +2,7 @@ package tokenize_test
 
 import (
 	"bytes"
+	"io/fs"
 	"os"
 	"strings"
 	"testing"
@@ -13,12 +14,12 @@ type hostileStrings struct{ vocab, fragments []string }
 
 func newHostileStrings(t testing.TB) hostileStrings {
 	t.Helper()
-	return hostileStrings{vocab: fileLines(t, vocabFile), fragments: fileLines(t, "testdata/fragments.txt")}
+	return hostileStrings{vocab: fileLines(t, vocabFile), fragments: fileLines(t, "fragments.txt")}
 }
 
 func fileLines(t testing.TB, name string) []string {
 	t.Helper()
-	content, err := os.ReadFile(name)
+	content, err := fs.ReadFile(os.DirFS("testdata"), name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/itrstream/itrstream/model/tokenize"
 )
 
-const vocabFile = "testdata/vocab.txt"
+const vocabFile = "vocab.txt"
 
 // Ids of bert-base-uncased.
 const (
@@ -26,11 +26,12 @@ const (
 
 func newWordPiece(t testing.TB, lowercase bool, maxTokens int) *tokenize.WordPiece {
 	t.Helper()
-	vocab, err := os.ReadFile(vocabFile)
+	vocab, err := os.Open("testdata/" + vocabFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := tokenize.NewWordPiece(strings.NewReader(string(vocab)), lowercase, maxTokens)
+	defer func() { _ = vocab.Close() }()
+	w, err := tokenize.NewWordPiece(vocab, lowercase, maxTokens)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +41,7 @@ func newWordPiece(t testing.TB, lowercase bool, maxTokens int) *tokenize.WordPie
 func TestWordPieceOnOrdinaryText(t *testing.T) {
 	t.Parallel()
 	uncased, cased := newWordPiece(t, true, 128), newWordPiece(t, false, 128)
-	for _, row := range fileLines(t, "testdata/wordpiece.jsonl") {
+	for _, row := range fileLines(t, "wordpiece.jsonl") {
 		var golden struct {
 			Text       string
 			IDs, Cased []int64

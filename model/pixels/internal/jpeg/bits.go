@@ -43,7 +43,7 @@ func newHuffman(s []byte, ac bool) (h *huffman, size int, err error) {
 	}
 	code, index := uint32(0), int32(0)
 	for n := 1; n <= maxCode; n++ {
-		h.base[n] = index - int32(code) //nolint:gosec // code is below 1<<16
+		h.base[n] = index - int32(code)
 		for range s[n-1] {
 			if code >= 1<<n {
 				return nil, 0, corrupt("a Huffman table holds more codes of %d bits than there are", n)
@@ -169,13 +169,13 @@ func (r *bitReader) take(n int) uint32 {
 func (r *bitReader) symbol(h *huffman) uint8 {
 	if s := h.short[r.bits>>(64-fastBits)]; s != 0 {
 		r.skip(int(s >> 8))
-		return uint8(s)
+		return uint8(s) //nolint:gosec // the lower half is meant
 	}
 	return r.longSymbol(h)
 }
 
 func (r *bitReader) longSymbol(h *huffman) uint8 {
-	look := uint32(r.bits >> (64 - maxCode)) //nolint:gosec // 16 bits
+	look := uint32(r.bits >> (64 - maxCode))
 	for n := fastBits + 1; n <= maxCode; n++ {
 		if look < h.limit[n] {
 			r.skip(n)

@@ -45,7 +45,7 @@ func sample(v int32) uint8 {
 	if uint32(v) > 255 { //nolint:gosec // a negative value becomes a large one on purpose
 		return uint8(^v >> 31) //nolint:gosec // 0 below, 255 above
 	}
-	return uint8(v)
+	return uint8(v) //nolint:gosec // it was just compared
 }
 
 // Two columns, and later two rows, are transformed at once, one in the upper and one in the lower half of 64 bits. Sums and

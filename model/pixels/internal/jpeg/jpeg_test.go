@@ -3,8 +3,8 @@ package jpeg_test
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,7 +13,7 @@ import (
 
 func read(t testing.TB, name string) []byte {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("../../testdata/images", name))
+	data, err := fs.ReadFile(os.DirFS("../../testdata/images"), name)
 	if err != nil {
 		t.Fatal(err)
 	}
