@@ -69,6 +69,14 @@ func (b *Batch) Posts() arrow.Record { return b.posts }
 // Pairs returns the table of pairs, borrowed; nil before decode.
 func (b *Batch) Pairs() arrow.Record { return b.pairs }
 
+// Tables returns the tables that the batch has, borrowed.
+func (b *Batch) Tables() []arrow.Record {
+	if b.pairs == nil {
+		return []arrow.Record{b.posts}
+	}
+	return []arrow.Record{b.posts, b.pairs}
+}
+
 // SetPairs gives the batch its table of pairs and takes over the caller's
 // reference.
 func (b *Batch) SetPairs(pairs arrow.Record) {

@@ -17,17 +17,17 @@ type Result struct {
 	ResultID string       `json:"result_id" jsonschema_description:"SHA-256 of Kafka cluster id, topic, partition and offset of the input"`
 	Status   ResultStatus `json:"status" jsonschema:"enum=labelled,enum=no_image"`
 
-	Source    string     `json:"source"`
-	Op        Op         `json:"op" jsonschema:"enum=create,enum=update"`
-	PostID    string     `json:"post_id"`
-	AuthorID  string     `json:"author_id,omitempty"`
-	CreatedAt *time.Time `json:"created_at,omitempty"`
-	Text      string     `json:"text"`
-	Langs     []string   `json:"langs,omitempty"`
-	Sensitive *bool      `json:"sensitive,omitempty"`
-	ParentID  string     `json:"parent_id,omitempty"`
-	URI       string     `json:"uri,omitempty"`
-	Version   string     `json:"version,omitempty"`
+	Source    string    `json:"source"`
+	Op        Op        `json:"op" jsonschema:"enum=create,enum=update"`
+	PostID    string    `json:"post_id"`
+	AuthorID  string    `json:"author_id,omitempty"`
+	CreatedAt time.Time `json:"created_at,omitzero"`
+	Text      string    `json:"text"`
+	Langs     []string  `json:"langs,omitempty"`
+	Sensitive *bool     `json:"sensitive,omitempty"`
+	ParentID  string    `json:"parent_id,omitempty"`
+	URI       string    `json:"uri,omitempty"`
+	Version   string    `json:"version,omitempty"`
 
 	// Relation and Confidence are those of the most confident pair.
 	Relation   string  `json:"relation,omitempty" jsonschema:"enum=neither,enum=image_adds,enum=text_represented,enum=both"`

@@ -73,8 +73,7 @@ func ResultAt(b *Batch, row int, m ResultMeta, now time.Time) Result {
 		Timings: MillisOf(b.Timings, now.Sub(b.Fetched)),
 	}
 	if c := Col[*array.Timestamp](posts, PostCreatedAt); c.IsValid(row) {
-		t := c.Value(row).ToTime(arrow.Microsecond)
-		r.CreatedAt = &t
+		r.CreatedAt = c.Value(row).ToTime(arrow.Microsecond)
 	}
 	if c := Col[*array.Boolean](posts, PostSensitive); c.IsValid(row) {
 		v := c.Value(row)
