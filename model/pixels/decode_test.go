@@ -100,19 +100,21 @@ func TestDecodeChecksSizeFirst(t *testing.T) { //nolint:paralleltest // it measu
 
 func TestLimitsAreExact(t *testing.T) {
 	t.Parallel()
-	data := read(t, "jpeg-420-31x47.jpg")
-	exact := pixels.Limits{MaxBytes: int64(len(data)), MaxPixels: 31 * 47, MaxSide: 47}
-	if _, err := pixels.Decode(data, exact, true); err != nil {
-		t.Errorf("within its limits: %v", err)
-	}
-	for name, l := range map[string]pixels.Limits{
-		"bytes":      {exact.MaxBytes - 1, exact.MaxPixels, exact.MaxSide},
-		"pixels":     {exact.MaxBytes, exact.MaxPixels - 1, exact.MaxSide},
-		"side":       {exact.MaxBytes, exact.MaxPixels, exact.MaxSide - 1},
-		"everything": {},
-	} {
-		if _, err := pixels.Decode(data, l, true); !errors.Is(err, pixels.ErrTooLarge) {
-			t.Errorf("limit on %s: error %v", name, err)
+	for _, g := range []golden{{File: "jpeg-420-31x47.jpg", Size: [2]int{31, 47}}, {File: "jpeg-444-64x49.jpg", Size: [2]int{64, 49}}} {
+		data := read(t, g.File)
+		exact := pixels.Limits{MaxBytes: int64(len(data)), MaxPixels: int64(g.Size[0] * g.Size[1]), MaxSide: max(g.Size[0], g.Size[1])}
+		if _, err := pixels.Decode(data, exact, true); err != nil {
+			t.Errorf("%s within its limits: %v", g.File, err)
+		}
+		for name, l := range map[string]pixels.Limits{
+			"bytes":      {MaxBytes: exact.MaxBytes - 1, MaxPixels: exact.MaxPixels, MaxSide: exact.MaxSide},
+			"pixels":     {MaxBytes: exact.MaxBytes, MaxPixels: exact.MaxPixels - 1, MaxSide: exact.MaxSide},
+			"side":       {MaxBytes: exact.MaxBytes, MaxPixels: exact.MaxPixels, MaxSide: exact.MaxSide - 1},
+			"everything": {},
+		} {
+			if _, err := pixels.Decode(data, l, true); !errors.Is(err, pixels.ErrTooLarge) {
+				t.Errorf("%s, limit on %s: error %v", g.File, name, err)
+			}
 		}
 	}
 }

@@ -75,13 +75,13 @@ func (u *upsampler) widen(in []uint8) {
 	last := len(in) - 1
 	out := u.out[:2*len(in)]
 	out[0] = in[0]
-	out[1] = share(3*int32(in[0]) + int32(in[1]) + 2, 2)
+	out[1] = share(3*int32(in[0])+int32(in[1])+2, 2)
 	for i := 1; i < last; i++ {
 		three := 3 * int32(in[i])
-		out[2*i] = share(three + int32(in[i-1]) + 1, 2)
-		out[2*i+1] = share(three + int32(in[i+1]) + 2, 2)
+		out[2*i] = share(three+int32(in[i-1])+1, 2)
+		out[2*i+1] = share(three+int32(in[i+1])+2, 2)
 	}
-	out[2*last] = share(3*int32(in[last]) + int32(in[last-1]) + 1, 2)
+	out[2*last] = share(3*int32(in[last])+int32(in[last-1])+1, 2)
 	out[2*last+1] = in[last]
 }
 
@@ -94,22 +94,22 @@ func (u *upsampler) widenBetween(near, far []uint8) {
 	}
 	last := len(sums) - 1
 	out := u.out[:2*len(sums)]
-	out[0] = share(4*sums[0] + 8, 4)
-	out[1] = share(3*sums[0] + sums[1] + 7, 4)
+	out[0] = share(4*sums[0]+8, 4)
+	out[1] = share(3*sums[0]+sums[1]+7, 4)
 	for i := 1; i < last; i++ {
 		three := 3 * sums[i]
-		out[2*i] = share(three + sums[i-1] + 8, 4)
-		out[2*i+1] = share(three + sums[i+1] + 7, 4)
+		out[2*i] = share(three+sums[i-1]+8, 4)
+		out[2*i+1] = share(three+sums[i+1]+7, 4)
 	}
-	out[2*last] = share(3*sums[last] + sums[last-1] + 8, 4)
-	out[2*last+1] = share(4*sums[last] + 7, 4)
+	out[2*last] = share(3*sums[last]+sums[last-1]+8, 4)
+	out[2*last+1] = share(4*sums[last]+7, 4)
 }
 
 // between computes a row of a plane that has half the picture's height.
 func between(out, near, far []uint8, y int) {
 	bias := int32(1 + y%2)
 	for i, v := range near {
-		out[i] = share(3*int32(v) + int32(far[i]) + bias, 2)
+		out[i] = share(3*int32(v)+int32(far[i])+bias, 2)
 	}
 }
 

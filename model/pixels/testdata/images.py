@@ -54,7 +54,7 @@ def save(name: str, picture: Image.Image, **options):
 
 def jpegs():
     for name, subsampling in {"444": 0, "422": 1, "420": 2}.items():
-        for width, height in [(1, 1), (2, 3), (5, 2), (16, 16), (31, 47), (64, 49)]:
+        for width, height in [(1, 1), (2, 3), (3, 4), (4, 3), (5, 2), (16, 16), (31, 47), (64, 49)]:
             save(f"jpeg-{name}-{width}x{height}.jpg", image(width, height), subsampling=subsampling, quality=85)
         save(f"jpeg-{name}-progressive.jpg", image(61, 43), subsampling=subsampling, quality=75, progressive=True)
         save(f"jpeg-{name}-restarts.jpg", image(50, 35), subsampling=subsampling, restart_marker_blocks=2)
@@ -69,6 +69,7 @@ def jpegs():
     save("jpeg-grey-dots-progressive.jpg", dots, quality=60, progressive=True)
     save("jpeg-420-photo.jpg", image(200, 150), quality=80)
     save("jpeg-420-progressive-photo.jpg", image(150, 200), quality=80, progressive=True)
+    save("jpeg-420-portrait.jpg", image(60, 120))
     save("jpeg-420-tall.jpg", image(18, 300), quality=60)
     for name in ("440", "411"):
         write(f"jpeg-{name}.jpg", imagecodecs.jpeg8_encode(picture(45, 37), level=85, subsampling=name))
