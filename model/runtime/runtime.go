@@ -20,7 +20,7 @@ type Options struct {
 	// Device is auto (the first GPU if there is one, else the CPU), cpu, or
 	// cuda:N.
 	Device string
-	// Log gets one line when auto ends on the CPU.
+	// Log gets one line when auto ends on the CPU; nil drops it.
 	Log *slog.Logger
 }
 
@@ -52,6 +52,9 @@ func Open(o Options) (*Runtime, error) {
 	library, err := FindLibrary(o.Library)
 	if err != nil {
 		return nil, err
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
 	var noCUDA error
 	if device.IsCUDA() {

@@ -13,8 +13,9 @@ import (
 // while a run uses it.
 type Tensor struct {
 	shape []int64
-	wrap  func(*goruntime.Pinner, ort.Shape) (ort.Value, error)
+	data  any
 	size  int
+	wrap  func(*goruntime.Pinner, ort.Shape) (ort.Value, error)
 }
 
 // NewTensor gives data a shape, the last axis contiguous. The shape's product
@@ -22,6 +23,7 @@ type Tensor struct {
 func NewTensor[T uint8 | int64 | float32](data []T, shape ...int64) Tensor {
 	return Tensor{
 		shape: shape,
+		data:  data,
 		size:  len(data),
 		wrap: func(pins *goruntime.Pinner, s ort.Shape) (ort.Value, error) {
 			pins.Pin(unsafe.SliceData(data))
@@ -29,6 +31,9 @@ func NewTensor[T uint8 | int64 | float32](data []T, shape ...int64) Tensor {
 		},
 	}
 }
+
+// Data returns the slice, for those who stand in for a graph.
+func (t Tensor) Data() any { return t.data }
 
 // check says what is wrong with the shape.
 func (t Tensor) check() error {

@@ -56,12 +56,6 @@ func (s *Stage) join() {
 		var out chan<- *run
 		if open != nil && (ripe || open.rows == s.cfg.MaxBatch) {
 			out = s.runs
-			select {
-			case j := <-in: // who waits already comes along
-				rest = part{j, j.rows}
-				continue
-			default:
-			}
 		}
 		select {
 		case j := <-in:

@@ -312,7 +312,9 @@ func TestAllCallersGiveUp(t *testing.T) {
 		require.ErrorIs(b, <-second, context.Canceled)
 		synctest.Wait()
 		b.encoder.delay = 0
+		began := time.Now()
 		require.NoError(b, <-b.start(b.Context(), post("c", 4)))
+		require.Less(b, time.Since(began), time.Second, "the run that nobody waits for goes on")
 		require.Equal(b, []int{2, 1}, b.encoder.sizes())
 	})
 }
@@ -351,13 +353,14 @@ func TestFailingRun(t *testing.T) {
 	}
 }
 
-// TestClose: batches in a run, in the open run and at the door all end.
+// TestClose: batches in a run, in the open run, in part of it and at the door
+// all end.
 func TestClose(t *testing.T) {
 	t.Parallel()
 	inBubble(t, Config{MaxBatch: 2, MaxWait: time.Minute, Runs: 1}, &fakeEncoder{delay: time.Hour}, func(b bubble) {
 		var results []<-chan error
 		for i := range byte(4) {
-			results = append(results, b.start(b.Context(), post("a", i), post("b", i)))
+			results = append(results, b.start(b.Context(), post("a", i), post("b", i, i, i, i)))
 			synctest.Wait()
 		}
 		b.stage.Close()

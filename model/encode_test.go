@@ -1,0 +1,331 @@
+package model
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/itrstream/itrstream/model/runtime"
+	"github.com/itrstream/itrstream/schemas"
+)
+
+// tinySingle is the tiny bundle with texts run one by one.
+func tinySingle(t *testing.T) string {
+	dir := copyTiny(t)
+	rewrite(t, dir, strings.NewReplacer("batching: padded", "batching: single"), nil)
+	return dir
+}
+
+// randomInput has n texts, from empty to beyond what a model reads, and n
+// images, from flat to noise, in one piece of memory.
+func randomInput(m *Model, n int, seed uint64) Input {
+	random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // test data
+	words := strings.Fields("look at the red bridge and this dog ! running here in a blue river , 12 cats 😀 naïve unbelievably")
+	size := m.pixelBytes()
+	memory := make([]uint8, n*size)
+	var in Input
+	for i := range n {
+		text := make([]string, random.IntN(i+1)*random.IntN(8))
+		for j := range text {
+			text[j] = words[random.IntN(len(words))]
+		}
+		in.Texts = append(in.Texts, strings.Join(text, " "))
+		image := memory[i*size : (i+1)*size]
+		level, noise := random.IntN(256), 1+random.IntN(255)
+		for j := range image {
+			image[j] = uint8(min(255, max(0, level+random.IntN(noise)-noise/2))) //nolint:gosec // within 0 and 255
+		}
+		in.Images = append(in.Images, image)
+		in.Pairs = append(in.Pairs, PairRef{Text: int32(i), Image: int32(i)}) //nolint:gosec // n is small
+	}
+	return in
+}
+
+// pair returns one pair of in as an input of its own.
+func (in Input) pair(i int) Input {
+	p := in.Pairs[i]
+	return Input{Texts: in.Texts[p.Text : p.Text+1], Images: in.Images[p.Image : p.Image+1], Pairs: []PairRef{{}}}
+}
+
+// row returns row i of out as one vector.
+func (out Output) row(i, dim int) []float32 {
+	row := append([]float32{}, out.Scores[i*schemas.Relations:(i+1)*schemas.Relations]...)
+	row = append(row, out.Similarity[i])
+	return append(row, out.Embedding[i*dim:(i+1)*dim]...)
+}
+
+func distance(a, b []float32) float64 {
+	var most float64
+	for i := range a {
+		most = max(most, math.Abs(float64(a[i])-float64(b[i])))
+	}
+	return most
+}
+
+// TestRowsDoNotDependOnTheBatch: a row alone, among 31 others (whose longer
+// texts pad it, where the bundle pads), and in another order.
+func TestRowsDoNotDependOnTheBatch(t *testing.T) {
+	t.Parallel()
+	for name, dir := range map[string]string{"padded": tinyBundle, "single": tinySingle(t), "itr-mini": miniBundle} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := openBundle(t, dir)
+			const rows, tolerance = 32, 1e-4
+			in := randomInput(m, rows, 7)
+			together, err := m.Encode(t.Context(), in)
+			require.NoError(t, err)
+			turned := Input{Texts: in.Texts, Images: in.Images}
+			for i := range rows {
+				turned.Pairs = append(turned.Pairs, in.Pairs[rows-1-i])
+			}
+			backwards, err := m.Encode(t.Context(), turned)
+			require.NoError(t, err)
+			var worst float64
+			for i := range rows {
+				alone, err := m.Encode(t.Context(), in.pair(i))
+				require.NoError(t, err)
+				want := alone.row(0, m.Dim())
+				worst = max(worst, distance(want, together.row(i, m.Dim())), distance(want, backwards.row(rows-1-i, m.Dim())))
+			}
+			t.Logf("largest difference %.2g", worst)
+			require.Less(t, worst, tolerance)
+		})
+	}
+}
+
+// TestOutputIsWellFormed: probabilities, a cosine, a unit vector.
+func TestOutputIsWellFormed(t *testing.T) {
+	t.Parallel()
+	m := openBundle(t, tinyBundle)
+	out, err := m.Encode(t.Context(), randomInput(m, 300, 3)) // more than one run of the head
+	require.NoError(t, err)
+	for i := range 300 {
+		var sum, norm float64
+		for _, s := range out.Scores[i*4 : i*4+4] {
+			require.Positive(t, s)
+			sum += float64(s)
+		}
+		for _, e := range out.Embedding[i*m.Dim() : (i+1)*m.Dim()] {
+			norm += float64(e) * float64(e)
+		}
+		require.InDelta(t, 1, sum, 1e-6)
+		require.InDelta(t, 1, norm, 1e-6)
+		require.LessOrEqual(t, math.Abs(float64(out.Similarity[i])), 1.0)
+	}
+}
+
+// TestSharedTextsAndImages: pairs may point to the same text or image, and the
+// images may lie anywhere.
+func TestSharedTextsAndImages(t *testing.T) {
+	t.Parallel()
+	m := openBundle(t, tinyBundle)
+	in := randomInput(m, 6, 5)
+	for i := range in.Images {
+		if i%2 == 0 {
+			in.Images[i] = append([]uint8(nil), in.Images[i]...)
+		}
+	}
+	in.Pairs = []PairRef{{5, 0}, {0, 5}, {5, 5}, {2, 2}, {5, 0}}
+	out, err := m.Encode(t.Context(), in)
+	require.NoError(t, err)
+	for i := range in.Pairs {
+		alone, err := m.Encode(t.Context(), in.pair(i))
+		require.NoError(t, err)
+		require.InDelta(t, 0, distance(alone.row(0, m.Dim()), out.row(i, m.Dim())), 1e-6, "pair %d", i)
+	}
+	none, err := m.Encode(t.Context(), Input{Texts: in.Texts, Images: in.Images})
+	require.NoError(t, err)
+	require.Empty(t, none.Scores)
+}
+
+func TestAdjoining(t *testing.T) {
+	t.Parallel()
+	memory := []uint8{0, 1, 2, 3, 4, 5, 6, 7}
+	joined, ok := adjoining([][]uint8{memory[0:2], memory[2:4], memory[4:6]})
+	require.True(t, ok)
+	require.Equal(t, memory[:6], joined)
+	for _, apart := range [][][]uint8{
+		{memory[0:2], memory[4:6]},
+		{memory[2:4], memory[0:2]},
+		{memory[0:2], memory[0:2]},
+		{memory[6:8], memory[0:2]},
+		{memory[0:2:2], memory[2:4]},
+	} {
+		_, ok := adjoining(apart)
+		require.False(t, ok, "%v", apart)
+	}
+	joined, ok = adjoining([][]uint8{memory[6:8]})
+	require.True(t, ok)
+	require.Equal(t, []uint8{6, 7}, joined)
+}
+
+func TestEncodesAtOnce(t *testing.T) {
+	t.Parallel()
+	m := openBundle(t, tinyBundle)
+	var group sync.WaitGroup
+	for seed := range uint64(8) {
+		group.Go(func() {
+			in := randomInput(m, 20, seed)
+			first, err := m.Encode(t.Context(), in)
+			for range 20 {
+				again, err2 := m.Encode(t.Context(), in)
+				if err := errors.Join(err, err2); err != nil {
+					t.Error(err)
+					return
+				}
+				for i := range in.Pairs {
+					if d := distance(first.row(i, m.Dim()), again.row(i, m.Dim())); d > 1e-6 {
+						t.Errorf("row %d of input %d moved by %v", i, seed, d)
+					}
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+func TestWrongInput(t *testing.T) {
+	t.Parallel()
+	m := openBundle(t, tinyBundle)
+	good := randomInput(m, 2, 1)
+	for want, in := range map[string]Input{
+		"image 1 has 3 bytes, the bundle takes 6×8×3 = 144": {Images: [][]uint8{good.Images[0], {1, 2, 3}}},
+		"pair 0 points to text 2 of 2":                      {Texts: good.Texts, Images: good.Images, Pairs: []PairRef{{Text: 2}}},
+		"pair 1 points to text 0 of 2 and image -1 of 2":    {Texts: good.Texts, Images: good.Images, Pairs: []PairRef{{}, {Image: -1}}},
+	} {
+		_, err := m.Encode(t.Context(), in)
+		require.ErrorContains(t, err, want)
+	}
+	_, err := m.Explain(t.Context(), []uint8{1}, "")
+	require.ErrorContains(t, err, "image 0 has 1 bytes")
+}
+
+func TestEncodeIsCancelled(t *testing.T) {
+	t.Parallel()
+	m := openBundle(t, tinyBundle)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	in := randomInput(m, 40, 1)
+	_, err := m.Encode(ctx, in)
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = m.Explain(ctx, in.Images[0], "")
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, m.workers, m.slots.free)
+	_, err = m.Encode(t.Context(), in)
+	require.NoError(t, err)
+}
+
+// spoiled writes a number into the last output of a graph.
+type spoiled struct {
+	graph
+	number float32
+}
+
+// Run implements graph.
+func (s spoiled) Run(ctx context.Context, inputs, outputs []runtime.Tensor) error {
+	if err := s.graph.Run(ctx, inputs, outputs); err != nil {
+		return err
+	}
+	values, ok := outputs[len(outputs)-1].Data().([]float32)
+	if !ok {
+		return errors.New("the output is of another type")
+	}
+	values[len(values)-1] = s.number
+	return nil
+}
+
+// TestNumbersThatAreNone: what a broken graph or memory gives never leaves the
+// model as a score.
+func TestNumbersThatAreNone(t *testing.T) {
+	t.Parallel()
+	for _, number := range []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))} {
+		for name, spoil := range map[string]func(*Model, float32){
+			"text.onnx":    func(m *Model, v float32) { m.text = spoiled{graph: m.text, number: v} },
+			"image.onnx":   func(m *Model, v float32) { m.image = spoiled{graph: m.image, number: v} },
+			"head.onnx":    func(m *Model, v float32) { m.head = spoiled{graph: m.head, number: v} },
+			"explain.onnx": func(m *Model, v float32) { m.explain = spoiled{graph: m.explain, number: v} },
+		} {
+			t.Run(fmt.Sprint(name, number), func(t *testing.T) {
+				t.Parallel()
+				m := openBundle(t, tinyBundle)
+				spoil(m, number)
+				in := randomInput(m, 3, 1)
+				_, err := m.Encode(t.Context(), in)
+				if name == "explain.onnx" {
+					require.NoError(t, err)
+					_, err = m.Explain(t.Context(), in.Images[0], "a")
+				}
+				require.ErrorIs(t, err, ErrNotFinite)
+				require.ErrorContains(t, err, "graph "+name)
+			})
+		}
+	}
+}
+
+func TestCalibration(t *testing.T) {
+	t.Parallel()
+	c := Calibration{
+		Matrix: [4][4]float64{{2, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}, {0, 1, 0, 1}},
+		Bias:   [4]float64{0, 1, 0, 0},
+	}
+	scores := make([]float32, 4)
+	c.apply(scores, []float32{1, 0, 2, 3})
+	// softmax(2, 1, 2, 3)
+	sum := math.Exp(2) + math.Exp(1) + math.Exp(2) + math.Exp(3)
+	for i, z := range []float64{2, 1, 2, 3} {
+		require.InDelta(t, math.Exp(z)/sum, scores[i], 1e-7)
+	}
+	c.apply(scores, []float32{1e30, 0, -1e30, 0})
+	require.Equal(t, []float32{1, 0, 0, 0}, scores)
+}
+
+func TestNormalise(t *testing.T) {
+	t.Parallel()
+	v := []float32{3, 0, -4}
+	normalise(v)
+	require.InDeltaSlice(t, []float32{.6, 0, -.8}, v, 1e-7)
+	zero := []float32{0, 0}
+	normalise(zero)
+	require.Equal(t, []float32{0, 0}, zero)
+}
+
+func TestAccessors(t *testing.T) {
+	t.Parallel()
+	m := openBundle(t, tinyBundle)
+	require.Equal(t, schemas.ModelRef{Name: "tiny", Version: "0.0.1", Digest: hexDigest([]byte(tinyManifest(t)))}, m.Ref())
+	require.Equal(t, m.Ref().Digest, m.Digest())
+	require.Equal(t, 12, m.Dim())
+	require.Equal(t, 6, m.Height())
+	require.Equal(t, 8, m.Width())
+	require.Equal(t, 8, m.Transform().Width)
+	require.True(t, m.Orient())
+	require.Equal(t, runtime.CPU, m.Device())
+	require.Equal(t, "tiny", m.Manifest().Name)
+}
+
+func TestUseAfterClose(t *testing.T) {
+	t.Parallel()
+	m, err := Open(tinyBundle, Options{Device: "cpu", Threads: 1})
+	require.NoError(t, err)
+	in := randomInput(m, 2, 1)
+	require.NoError(t, m.Close())
+	require.NoError(t, m.Close())
+	_, err = m.Encode(t.Context(), in)
+	require.ErrorIs(t, err, runtime.ErrClosed)
+}
+
+func TestOpenErrorsOfTheRuntime(t *testing.T) {
+	t.Parallel()
+	_, err := Open(tinyBundle, Options{Device: "tpu"})
+	require.ErrorContains(t, err, `device is "tpu"`)
+	_, err = Open(tinyBundle, Options{Device: "cpu", Library: filepath.Join(t.TempDir(), "no.so")})
+	require.ErrorContains(t, err, "there is no such file")
+}
