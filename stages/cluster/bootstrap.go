@@ -170,6 +170,10 @@ func (s *Stage) install(ctx context.Context, before *centroids, points []pair, m
 			return nil, err
 		}
 	}
+	if len(points) == 0 { // taken away while we read: the next attempt sees why
+		s.doubt()
+		return set, nil
+	}
 	request, err := s.first(set, points, means)
 	if err != nil {
 		return nil, err

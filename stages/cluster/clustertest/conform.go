@@ -21,7 +21,7 @@ func Conform(t *testing.T, schedules, steps int, fresh func(tb testing.TB) clust
 	for seed := range uint64(schedules) { //nolint:gosec // a test's number
 		d := &duel{
 			random: rand.New(rand.NewPCG(seed, 7)), //nolint:gosec // a test's schedule
-			want:   NewMemory(time.Now), got: fresh(t), tokens: map[schemas.Partition]int64{},
+			want:   NewMemory(func() time.Time { return time.Time{} }), got: fresh(t), tokens: map[schemas.Partition]int64{},
 		}
 		for step := range steps {
 			want, got := d.step(t.Context())
