@@ -151,16 +151,36 @@ func TestKindsThatAreNotDecoded(t *testing.T) {
 	}
 }
 
-// TestManyScansAreRefused: each scan of this file takes ten bytes, and passes over the whole picture.
-func TestManyScansAreRefused(t *testing.T) {
+// emptyScan brings coefficient k of component 1, which is zero in the whole picture: the Huffman table's only code is a run
+// of 32,767 blocks.
+func emptyScan(k byte) []byte { return []byte{0xff, sos, 0, 8, 1, 1, 0, k, k, 0x01, 0x7f, 0xfe} }
+
+// TestScansAreBounded: each of these scans takes twelve bytes, and passes over the whole picture.
+func TestScansAreBounded(t *testing.T) {
 	t.Parallel()
-	data := read(t, "jpeg-grey-progressive.jpg")
-	at := segment(t, data, sos)
+	data := read(t, "jpeg-444-progressive.jpg")
 	table := []byte{0xff, dht, 0, 20, 0x10, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xe0}
-	scan := []byte{0xff, sos, 0, 8, 1, 1, 0, 1, 63, 0, 0x7f, 0xfe}
-	bomb := append(append(bytes.Clone(data[:at]), table...), bytes.Repeat(scan, 1000)...)
-	if _, err := decode(bomb); err == nil || !strings.Contains(err.Error(), "more than 200 scans") {
-		t.Errorf("error %v", err)
+	start := append(bytes.Clone(data[:segment(t, data, sos)]), table...)
+	many := bytes.Clone(start)
+	for component := range byte(3) {
+		for k := range byte(63) {
+			scan := emptyScan(k + 1)
+			scan[5] += component
+			many = append(many, scan...)
+		}
+	}
+	for k := range byte(63) {
+		scan := emptyScan(k + 1)
+		scan[9] = 0x10
+		many = append(many, scan...)
+	}
+	for says, data := range map[string][]byte{
+		"more than 200 scans": many,
+		"out of order":        append(start, bytes.Repeat(emptyScan(1), 2)...),
+	} {
+		if _, err := decode(data); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("error %v does not say %q", err, says)
+		}
 	}
 }
 

@@ -89,11 +89,18 @@ type Component struct {
 	wide, high int // blocks in the plane, padding of the last MCU included
 	decoded    *[blockSamples]int32
 	coefs      []block // of a progressive file
+	seen       [blockSamples]seenBits
 	prediction int32
 	dc, ac     *huffman
 }
 
 type block [blockSamples]int16
+
+// seenBits is how far a coefficient of a progressive file has come: nothing, or all bits from low on.
+type seenBits struct {
+	any bool
+	low int
+}
 
 // MaxSampling is the largest H and V of the components.
 func (p *Picture) MaxSampling() (h, v int) { return p.maxH, p.maxV }

@@ -132,6 +132,9 @@ func (s *scan) check() error {
 		}
 	}
 	for _, c := range s.components {
+		if p.progressive && !s.follows(c) {
+			return corrupt("scan %d brings coefficients %d to %d, bits %d to %d, out of order", p.scans, s.first, s.last, s.high, s.low)
+		}
 		if needDC && c.dc == nil || needAC && c.ac == nil {
 			return corrupt("scan %d uses a Huffman table that was not defined", p.scans)
 		}
@@ -143,6 +146,18 @@ func (s *scan) check() error {
 		}
 	}
 	return nil
+}
+
+// follows says whether the scan brings what comes next, and notes that it has come. Each bit of a coefficient may come once:
+// otherwise a small file could pass over all coefficients of a large picture again and again.
+func (s *scan) follows(c *Component) bool {
+	for k := s.first; k <= s.last; k++ {
+		if seen := c.seen[k]; seen.any != (s.high > 0) || seen.low != s.high {
+			return false
+		}
+		c.seen[k] = seenBits{any: true, low: s.low}
+	}
+	return true
 }
 
 // decode goes through the MCUs: of several components, H×V blocks of each; of a single one, the block.
