@@ -1,0 +1,72 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/itrstream/itrstream/pipeline/config"
+	"github.com/itrstream/itrstream/schemas"
+)
+
+// budget bounds the batches between fetch and commit, over all partitions, by
+// count and by bytes. A batch takes its whole share once, before it enters
+// the chain, and in the order of its partition: nobody who holds a share waits for
+// another, so there is no deadlock.
+type budget struct {
+	batches, bytes *semaphore.Weighted
+	maxBytes       int64
+	rowBytes       int64 // pixels and embedding of a pair
+}
+
+func newBudget(q config.Queue, rowBytes int64) *budget {
+	return &budget{
+		batches:  semaphore.NewWeighted(int64(q.MaxBatches)),
+		bytes:    semaphore.NewWeighted(q.MaxBytes),
+		maxBytes: q.MaxBytes,
+		rowBytes: rowBytes,
+	}
+}
+
+// flight is a batch with its share of the budget.
+type flight struct {
+	batch *schemas.Batch
+	free  func()
+}
+
+func (f *flight) release() {
+	f.batch.Release()
+	f.free()
+}
+
+// admit waits for room. The batch stays the caller's when that fails.
+func (b *budget) admit(ctx context.Context, batch *schemas.Batch) (*flight, error) {
+	size := min(b.size(batch), b.maxBytes) // one larger than everything goes alone
+	if err := b.batches.Acquire(ctx, 1); err != nil {
+		return nil, fmt.Errorf("waiting for a place in the queue: %w", err)
+	}
+	if err := b.bytes.Acquire(ctx, size); err != nil {
+		b.batches.Release(1)
+		return nil, fmt.Errorf("waiting for bytes in the queue: %w", err)
+	}
+	return &flight{batch: batch, free: func() {
+		b.bytes.Release(size)
+		b.batches.Release(1)
+	}}, nil
+}
+
+// size is what a decoded batch takes at most on its way: its records, its
+// encoded images, and what later stages add to each pair.
+func (b *budget) size(batch *schemas.Batch) int64 {
+	var n int64
+	for _, rec := range batch.Tables() {
+		for _, col := range rec.Columns() {
+			n += int64(col.Data().SizeInBytes()) //nolint:gosec // below 2 GiB
+		}
+	}
+	if pairs := batch.Pairs(); pairs != nil {
+		n += pairs.NumRows() * b.rowBytes
+	}
+	return n
+}

@@ -1,0 +1,335 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/itrstream/itrstream/connectors/kafka"
+	"github.com/itrstream/itrstream/schemas"
+	"github.com/itrstream/itrstream/stages"
+	"github.com/itrstream/itrstream/stages/cluster"
+)
+
+// errRedo ends a chain that is to be built again from a new claim.
+var errRedo = errors.New("the partition is claimed again")
+
+// behindEvery is how often a partition looks whether Redis has gone back in
+// time (step 5 of the protocol).
+const behindEvery = time.Second
+
+// chain runs one partition for one claim. Batches pass through source (fetch
+// and decode), media, infer and finish (fold, decide, emit, commit), each in
+// a goroutine of its own, so that the next batch is fetched, decoded and
+// labelled while this one is committed. Order is kept all the way.
+//
+// Two offsets rule it. K (emitted) is what Kafka has committed: below it
+// nothing is emitted, for it has been. R (folded) is the cursor in Redis: below it
+// nothing is folded. They differ after a crash between fold and commit, and
+// after Redis lost its latest writes; batches are cut at both.
+type chain struct {
+	*runner
+	a     *kafka.Assignment
+	claim *cluster.Claim
+	sink  kafka.Sink
+	log   *slog.Logger
+
+	emitted  int64 // K, as claimed
+	folded   int64 // R, as claimed
+	metadata string
+
+	position atomic.Int64 // up to where this chain knows Redis to have folded
+}
+
+// handle is the kafka.Handler: it claims the partition and runs chains until
+// the generation ends.
+func (r *runner) handle(ctx context.Context, a *kafka.Assignment) error {
+	log := r.log.With("topic", a.Partition.Topic, "partition", a.Partition.ID)
+	log.InfoContext(ctx, "partition assigned", "generation", a.Generation)
+	for again := 0; ; again++ {
+		err := r.attempt(ctx, a, log)
+		switch {
+		case ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled) || errors.Is(err, kafka.ErrGenerationEnded)):
+			log.InfoContext(ctx, "partition released")
+			return nil
+		case errors.Is(err, kafka.ErrGenerationEnded):
+			return nil
+		case errors.Is(err, errRedo), errors.Is(err, cluster.ErrClaimAgain):
+			log.InfoContext(ctx, "claiming the partition again", "reason", err)
+		case errors.Is(err, cluster.ErrFenced):
+			if err := r.confirm(ctx, a, log); err != nil {
+				return err
+			}
+		case isTransient(err):
+			log.WarnContext(ctx, "starting the partition again", "error", err)
+		default:
+			return fmt.Errorf("%s: %w", a.Partition, err)
+		}
+		if err := pause(ctx, again); err != nil {
+			return nil //nolint:nilerr // the generation has ended meanwhile
+		}
+	}
+}
+
+// confirm asks the group whether the partition is still ours, after Redis
+// said that somebody else has claimed it.
+func (r *runner) confirm(ctx context.Context, a *kafka.Assignment, log *slog.Logger) error {
+	err := retry(ctx, log, "asking the group whether the partition is still ours", func() error { return a.Alive(ctx) })
+	if errors.Is(err, kafka.ErrGenerationEnded) || ctx.Err() != nil {
+		return nil // the next attempt fails in the same way, or ctx has ended
+	}
+	return err
+}
+
+func pause(ctx context.Context, again int) error {
+	t := time.NewTimer(min(time.Duration(again)*50*time.Millisecond, 2*time.Second))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// attempt claims the partition and runs one chain. It returns nil when ctx
+// has ended and everything in flight is done.
+func (r *runner) attempt(ctx context.Context, a *kafka.Assignment, log *slog.Logger) error {
+	c := &chain{runner: r, a: a, sink: a.Sink(), log: log}
+	err := retry(ctx, log, "claiming the partition", func() error { return c.take(ctx) })
+	if err != nil {
+		return err
+	}
+	log.InfoContext(ctx, "partition claimed", "emitted", c.emitted, "folded", c.folded)
+
+	// What is in flight when ctx ends is finished, within the time allowed.
+	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	stop := context.AfterFunc(ctx, func() {
+		t := time.AfterFunc(r.cfg.Shutdown.Timeout, abandon)
+		context.AfterFunc(work, func() { t.Stop() })
+	})
+	defer stop()
+
+	g, work := errgroup.WithContext(work)
+	decoded, seen, labelled := make(chan *flight), make(chan *flight), make(chan *flight, 1)
+	watching, done := context.WithCancel(work)
+	g.Go(func() error { defer close(decoded); return c.source(ctx, work, decoded) })
+	g.Go(func() error { defer close(seen); return c.pass(work, "media", r.media, decoded, seen) })
+	g.Go(func() error { defer close(labelled); return c.pass(work, "infer", r.infer, seen, labelled) })
+	g.Go(func() error { defer done(); return c.finish(work, labelled) })
+	g.Go(func() error { return c.watch(watching) })
+	err = g.Wait()
+	for _, left := range []chan *flight{decoded, seen, labelled} {
+		for f := range left {
+			f.release()
+		}
+	}
+	return err
+}
+
+// position is what travels in the metadata of the committed offset.
+type position struct {
+	Base   int64  `json:"base"`   // where this bundle began on the partition
+	Digest string `json:"digest"` // of the bundle
+}
+
+// take reads where Kafka stands, and claims the partition in Redis.
+func (c *chain) take(ctx context.Context) error {
+	committed, metadata, err := c.a.Committed(ctx)
+	if err != nil {
+		return err
+	}
+	at := cluster.Position{Base: -1, Committed: committed}
+	var was position
+	if json.Unmarshal([]byte(metadata), &was) == nil && was.Digest == c.modelDigest {
+		at.Base = was.Base
+	}
+	if at.LogStart, at.LogEnd, err = c.client.Bounds(ctx, c.a.Partition); err != nil {
+		return err
+	}
+	if committed < 0 {
+		if at.Start, err = c.a.Start(ctx); err != nil {
+			return err
+		}
+	}
+	if c.claim, err = c.cluster.Claim(ctx, c.a.Partition, at); err != nil {
+		return err
+	}
+	c.emitted, c.folded = c.claim.From(), c.claim.Cursor()
+	c.position.Store(c.folded)
+	text, err := json.Marshal(position{Base: c.claim.Base(), Digest: c.modelDigest})
+	if err != nil {
+		return fmt.Errorf("encode the position's metadata: %w", err)
+	}
+	c.metadata = string(text)
+	if committed < 0 {
+		return c.a.Commit(ctx, c.emitted, c.metadata)
+	}
+	return nil
+}
+
+// cut is where a batch that begins at from must end at the latest; −1 where
+// it need not.
+func (c *chain) cut(from int64) int64 {
+	at := int64(-1)
+	for _, limit := range []int64{c.emitted, c.folded} {
+		if limit > from && (at < 0 || limit < at) {
+			at = limit
+		}
+	}
+	return at
+}
+
+// source fetches and decodes until ctx ends. What waits for room in the queue
+// then is given up: nothing of it has been done.
+func (c *chain) source(ctx, work context.Context, out chan<- *flight) error {
+	fetcher := c.client.NewFetcher(c.a.Partition, c.alloc, kafka.Limits{MaxRows: c.cfg.Batch.MaxRows, MaxBytes: c.cfg.Batch.MaxBytes})
+	from := min(c.emitted, c.folded)
+	for {
+		var b *schemas.Batch
+		err := retry(ctx, c.log, "fetching", func() (err error) {
+			b, err = fetcher.Next(ctx, from, c.cut(from))
+			return err
+		})
+		var gone *kafka.OffsetRangeError
+		switch {
+		case ctx.Err() != nil || work.Err() != nil:
+			if b != nil {
+				b.Release()
+			}
+			return nil
+		case errors.As(err, &gone):
+			return fmt.Errorf("%w: %w", errRedo, err)
+		case err != nil:
+			return err
+		case b == nil:
+			continue
+		}
+		from = b.Offsets.End
+		if b.Timings.Decode, err = c.timed(work, "decode", c.decode, b); err != nil {
+			b.Release()
+			return err
+		}
+		f, err := c.budget.admit(ctx, b)
+		if err != nil {
+			b.Release()
+			return nil //nolint:nilerr // ctx has ended
+		}
+		select {
+		case out <- f:
+		case <-work.Done():
+			f.release()
+			return nil
+		}
+	}
+}
+
+// pass runs one stage over the batches of in, in order.
+func (c *chain) pass(work context.Context, name string, s stages.Stage, in <-chan *flight, out chan<- *flight) error {
+	for f := range in {
+		spent, err := c.timed(work, name, s, f.batch)
+		if err != nil {
+			f.release()
+			return err
+		}
+		switch name {
+		case "media":
+			f.batch.Timings.Media = spent
+		case "infer":
+			f.batch.Timings.Infer = spent
+		}
+		select {
+		case out <- f:
+		case <-work.Done():
+			f.release()
+			return context.Cause(work)
+		}
+	}
+	return nil
+}
+
+func (c *chain) timed(ctx context.Context, name string, s stages.Stage, b *schemas.Batch) (time.Duration, error) {
+	began := c.now()
+	err := retry(ctx, c.log, name, func() error { return s.Process(ctx, b) })
+	if err != nil {
+		return 0, fmt.Errorf("%s of offsets %s: %w", name, b.Offsets, err)
+	}
+	return c.now().Sub(began), nil
+}
+
+// finish folds, decides, emits and commits, batch after batch: one is
+// committed before the next is folded.
+func (c *chain) finish(work context.Context, in <-chan *flight) error {
+	for f := range in {
+		err := c.finishOne(work, f.batch)
+		f.release()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *chain) finishOne(ctx context.Context, b *schemas.Batch) error {
+	began := c.now()
+	fold := c.claim.Fold
+	if b.Offsets.End <= c.claim.Cursor() {
+		fold = c.claim.Recall
+	}
+	if err := retry(ctx, c.log, "cluster", func() error { return fold(ctx, b) }); err != nil {
+		return err
+	}
+	b.Timings.Cluster = c.now().Sub(began)
+	c.position.Store(c.claim.Cursor())
+	if b.Offsets.First < c.emitted {
+		c.log.InfoContext(ctx, "folded again, for Redis had lost it", "offsets", b.Offsets.String())
+		return nil
+	}
+	if err := c.decide.Process(ctx, b); err != nil {
+		return fmt.Errorf("decide of offsets %s: %w", b.Offsets, err)
+	}
+	records, err := c.emit.records(b)
+	if err != nil {
+		return err
+	}
+	if err := c.sink.Emit(ctx, records, b.Offsets.End, c.metadata); err != nil {
+		return fmt.Errorf("emit of offsets %s: %w", b.Offsets, err)
+	}
+	c.progress.count(b)
+	return nil
+}
+
+// watch ends the chain when Redis has gone back behind it.
+func (c *chain) watch(ctx context.Context) error {
+	tick := time.NewTicker(behindEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		position := c.position.Load()
+		behind, err := c.claim.Behind(ctx, position)
+		switch {
+		case ctx.Err() != nil, isTransient(err):
+			// Away: the fold waits for it, and the next tick looks again.
+		case err != nil:
+			return err
+		case behind:
+			return fmt.Errorf("%w: Redis no longer holds what was folded up to offset %d", errRedo, position)
+		}
+	}
+}
+
+func isTransient(err error) bool {
+	var t *stages.Transient
+	return errors.As(err, &t)
+}

@@ -1,0 +1,147 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/apache/arrow/go/v15/arrow/array"
+
+	"github.com/itrstream/itrstream/connectors/kafka"
+	"github.com/itrstream/itrstream/pipeline/config"
+	"github.com/itrstream/itrstream/schemas"
+	"github.com/itrstream/itrstream/stages/decide"
+)
+
+// emitter turns a batch that went through all stages into the records that
+// leave: for each input record a result, a tombstone or a dead letter, copies of
+// results where a rule sends them, and the batch's cluster events.
+type emitter struct {
+	topics config.Topics
+	meta   schemas.ResultMeta
+	now    func() time.Time
+}
+
+func (e *emitter) records(b *schemas.Batch) ([]kafka.Record, error) {
+	var out []kafka.Record
+	for row := range int(b.Posts().NumRows()) {
+		var err error
+		switch schemas.OutcomeAt(b, row) {
+		case schemas.OutcomeDeadLetter:
+			out = append(out, e.deadLetter(b, row))
+		case schemas.OutcomeTombstone:
+			out = append(out, e.tombstone(b, row))
+		case schemas.OutcomeResult:
+			out, err = e.result(out, b, row)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, event := range b.Events {
+		value, err := json.Marshal(event)
+		if err != nil {
+			return nil, fmt.Errorf("pipeline: encode an event of cluster %s: %w", event.Cluster, err)
+		}
+		out = append(out, kafka.Record{
+			Topic: e.topics.Clusters, Partition: kafka.ByKey, Key: []byte(event.Cluster), Value: value,
+		})
+	}
+	return out, nil
+}
+
+func (e *emitter) result(out []kafka.Record, b *schemas.Batch, row int) ([]kafka.Record, error) {
+	r := schemas.ResultAt(b, row, e.meta, e.now())
+	value, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("pipeline: encode the result of %s offset %d: %w", b.Partition, r.Input.Offset, err)
+	}
+	rec := kafka.Record{
+		Topic: e.topics.Results, Partition: kafka.ByKey, Key: []byte(r.PostID), Value: value,
+		Headers: e.identity(b, row, r.ResultID),
+	}
+	out = append(out, rec)
+	sent := map[string]bool{}
+	for _, d := range r.Decisions {
+		if d.Topic == "" || sent[d.Topic] {
+			continue
+		}
+		sent[d.Topic] = true
+		copied := rec
+		copied.Topic = e.topicOf(d.Topic)
+		out = append(out, copied)
+	}
+	return out, nil
+}
+
+// topicOf maps the name that rules use to the topic's own.
+func (e *emitter) topicOf(name string) string {
+	if name == decide.TopicReview {
+		return e.topics.Review
+	}
+	return e.topics.Moderation
+}
+
+func (e *emitter) tombstone(b *schemas.Batch, row int) kafka.Record {
+	offset := schemas.Col[*array.Int64](b.Posts(), schemas.RecordOffset).Value(row)
+	return kafka.Record{
+		Topic: e.topics.Results, Partition: kafka.ByKey,
+		Key:     []byte(strings.Clone(schemas.Col[*array.String](b.Posts(), schemas.PostID).Value(row))),
+		Headers: e.identity(b, row, schemas.ResultID(e.meta.KafkaCluster, b.Partition, offset)),
+	}
+}
+
+// identity links an outcome to its input: results and tombstones are keyed by
+// post id, so the input's own key travels as a header.
+func (e *emitter) identity(b *schemas.Batch, row int, resultID string) []kafka.Header {
+	h := []kafka.Header{{Key: schemas.HeaderResultID, Value: []byte(resultID)}}
+	if keys := schemas.Col[*array.Binary](b.Posts(), schemas.RecordKey); keys.IsValid(row) {
+		h = append(h, kafka.Header{Key: schemas.HeaderInputKey, Value: keys.Value(row)})
+	}
+	return h
+}
+
+// deadLetter is the input record as it came, key, value and headers, with
+// headers that say what was wrong with it.
+func (e *emitter) deadLetter(b *schemas.Batch, row int) kafka.Record {
+	why, _ := b.Rejected(row)
+	posts := b.Posts()
+	rec := kafka.Record{Topic: e.topics.DeadLetter, Partition: kafka.ByKey}
+	if c := schemas.Col[*array.Binary](posts, schemas.RecordKey); c.IsValid(row) {
+		rec.Key = c.Value(row)
+	}
+	if c := schemas.Col[*array.Binary](posts, schemas.RecordValue); c.IsValid(row) {
+		rec.Value = c.Value(row)
+	}
+	rec.Headers = append(headersAt(b, row),
+		kafka.Header{Key: schemas.HeaderReason, Value: []byte(why.Reason)},
+		kafka.Header{Key: schemas.HeaderDetail, Value: []byte(why.Detail)},
+		kafka.Header{Key: schemas.HeaderStage, Value: []byte(why.Stage)},
+		kafka.Header{Key: schemas.HeaderSourceTopic, Value: []byte(b.Partition.Topic)},
+		kafka.Header{Key: schemas.HeaderSourcePartition, Value: strconv.AppendInt(nil, int64(b.Partition.ID), 10)},
+		kafka.Header{Key: schemas.HeaderSourceOffset, Value: strconv.AppendInt(nil, schemas.Col[*array.Int64](posts, schemas.RecordOffset).Value(row), 10)},
+	)
+	return rec
+}
+
+// headersAt returns an input record's own headers, borrowed from the batch.
+func headersAt(b *schemas.Batch, row int) []kafka.Header {
+	list := schemas.Col[*array.List](b.Posts(), schemas.RecordHeaders)
+	if list.IsNull(row) {
+		return nil
+	}
+	fields := list.ListValues().(*array.Struct)
+	keys, values := fields.Field(0).(*array.String), fields.Field(1).(*array.Binary)
+	first, end := list.ValueOffsets(row)
+	headers := make([]kafka.Header, 0, end-first)
+	for i := int(first); i < int(end); i++ {
+		h := kafka.Header{Key: keys.Value(i)}
+		if values.IsValid(i) {
+			h.Value = values.Value(i)
+		}
+		headers = append(headers, h)
+	}
+	return headers
+}

@@ -1,0 +1,186 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/apache/arrow/go/v15/arrow/memory"
+
+	"github.com/itrstream/itrstream/connectors/kafka"
+	fetcher "github.com/itrstream/itrstream/connectors/media"
+	"github.com/itrstream/itrstream/connectors/redis"
+	"github.com/itrstream/itrstream/model"
+	"github.com/itrstream/itrstream/pipeline/config"
+	"github.com/itrstream/itrstream/schemas"
+	"github.com/itrstream/itrstream/stages/cluster"
+	"github.com/itrstream/itrstream/stages/decide"
+	"github.com/itrstream/itrstream/stages/decode"
+	"github.com/itrstream/itrstream/stages/infer"
+	"github.com/itrstream/itrstream/stages/media"
+)
+
+// Settings is what the caller fills in.
+type Settings struct {
+	Log   *slog.Logger
+	Now   func() time.Time
+	Alloc memory.Allocator
+}
+
+// runner is what all partitions of a process share.
+type runner struct {
+	cfg         config.Config
+	log         *slog.Logger
+	now         func() time.Time
+	alloc       memory.Allocator
+	client      *kafka.Client
+	decode      *decode.Stage
+	media       *media.Stage
+	infer       *infer.Stage
+	cluster     *cluster.Stage
+	decide      *decide.Stage
+	emit        *emitter
+	budget      *budget
+	progress    progress
+	modelDigest string
+}
+
+// Run reads posts and emits their outcomes until ctx ends; what is in flight
+// then is finished within cfg.Shutdown.Timeout. It returns nil after an
+// orderly end, and the first permanent error otherwise. Where cfg names no
+// Kafka brokers or no Redis it starts embedded ones for as long as it runs.
+func Run(ctx context.Context, cfg config.Config, s Settings) (err error) {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	services, err := StartEmbedded(&cfg)
+	if err != nil {
+		return err
+	}
+	defer services.Close()
+	services.announce(ctx, s.Log)
+
+	client, err := kafka.Dial(ctx, cfg.Kafka, kafka.Settings{Log: s.Log, Now: s.Now})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if _, err := EnsureTopics(ctx, client, cfg.Topics, cfg.Topics.Create); err != nil {
+		return err
+	}
+	rdb, err := redis.Dial(ctx, cfg.Redis, redis.Settings{Log: s.Log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rdb.Close()) }()
+
+	m, err := model.Open(cfg.Model.Bundle, model.Options{
+		Library: cfg.Model.Library, Device: cfg.Model.Device, Threads: cfg.Model.Threads, Log: s.Log,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+
+	web, err := fetcher.New(cfg.Fetch, fetcher.Settings{MaxBytes: cfg.Media.MaxBytes, Log: s.Log})
+	if err != nil {
+		return err
+	}
+	defer web.Close()
+
+	r := &runner{cfg: cfg, log: s.Log, now: s.Now, alloc: s.Alloc, client: client, modelDigest: m.Digest()}
+	if err := r.build(ctx, m, web, rdb); err != nil {
+		return err
+	}
+	defer r.infer.Close()
+
+	reporting, stopped := context.WithCancel(ctx)
+	defer stopped()
+	go r.progress.report(reporting, s.Log)
+	s.Log.InfoContext(ctx, "running", "topics", cfg.Topics.Posts, "group", cfg.Kafka.Group,
+		"model", m.Ref().Name, "version", m.Ref().Version, "device", m.Device().String())
+	return client.Consume(ctx, cfg.Topics.Posts, r.handle)
+}
+
+// build makes the stages.
+func (r *runner) build(ctx context.Context, m *model.Model, web media.Fetcher, rdb *redis.Client) (err error) {
+	cfg := r.cfg
+	kafkaID, err := r.client.ClusterID(ctx)
+	if err != nil {
+		return err
+	}
+	digest, err := cfg.Digest()
+	if err != nil {
+		return err
+	}
+	meta := schemas.ResultMeta{KafkaCluster: kafkaID, Model: m.Ref(), ConfigDigest: digest}
+	if r.decode, err = decode.New(cfg.Decode, r.alloc); err != nil {
+		return err
+	}
+	if r.media, err = media.New(cfg.Media, media.Settings{
+		Fetcher: web, Transform: m.Transform(), Orient: m.Orient(), Alloc: r.alloc, Log: r.log,
+	}); err != nil {
+		return err
+	}
+	if r.infer, err = infer.New(cfg.Infer, infer.Settings{Encoder: m, Alloc: r.alloc}); err != nil {
+		return err
+	}
+	if r.cluster, err = cluster.New(cfg.Cluster.Config, cluster.Settings{
+		Store: rdb.Store(cfg.Namespace(), m.Digest()), Namespace: cfg.Namespace(), ModelDigest: m.Digest(),
+		Dim: m.Dim(), Now: r.now, Log: r.log, Alloc: r.alloc,
+	}); err != nil {
+		return err
+	}
+	if r.decide, err = decide.New(cfg.Decide, decide.Settings{Meta: meta, Alloc: r.alloc}); err != nil {
+		return err
+	}
+	r.emit = &emitter{topics: cfg.Topics, meta: meta, now: r.now}
+	r.budget = newBudget(cfg.Queue, int64(m.Height()*m.Width()*3+4*m.Dim()))
+	return nil
+}
+
+// deadLetterRoom is what a dead letter's headers may add to its record.
+const deadLetterRoom = 64 << 10
+
+// EnsureTopics checks that all topics exist, creating those that don't when
+// create allows it, and that every input record fits into the dead-letter topic.
+func EnsureTopics(ctx context.Context, client *kafka.Client, t config.Topics, create bool) ([]kafka.TopicState, error) {
+	spec := func(name string, configs ...[2]string) kafka.TopicSpec {
+		return kafka.TopicSpec{Name: name, Partitions: t.Partitions, ReplicationFactor: t.ReplicationFactor, Configs: configs}
+	}
+	limit := func(n int) [2]string { return [2]string{"max.message.bytes", fmt.Sprint(n)} }
+
+	var posts []kafka.TopicSpec
+	for _, name := range t.Posts {
+		posts = append(posts, spec(name, limit(t.MaxMessageBytes)))
+	}
+	states, err := client.EnsureTopics(ctx, posts, create)
+	if err != nil {
+		return nil, err
+	}
+	largest := 0
+	for _, name := range t.Posts {
+		n, err := client.TopicMaxMessageBytes(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		largest = max(largest, n)
+	}
+	more, err := client.EnsureTopics(ctx, []kafka.TopicSpec{
+		spec(t.Results), spec(t.Moderation), spec(t.Review), spec(t.Clusters), spec(t.DeadLetter, limit(largest+deadLetterRoom)),
+	}, create)
+	if err != nil {
+		return nil, err
+	}
+	room, err := client.TopicMaxMessageBytes(ctx, t.DeadLetter)
+	if err != nil {
+		return nil, err
+	}
+	if room < largest+deadLetterRoom {
+		return nil, fmt.Errorf("topic %s takes records of %d bytes, and a dead letter may have %d: set its max.message.bytes to %d or more",
+			t.DeadLetter, room, largest+deadLetterRoom, largest+deadLetterRoom)
+	}
+	return append(states, more...), nil
+}
