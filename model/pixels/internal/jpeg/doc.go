@@ -8,5 +8,8 @@
 // Changing how bits become coefficients? Read bits.go, then scan.go (sequential) or progressive.go.
 // Changing how coefficients become samples? Read idct.go, and compare with libjpeg afterwards.
 //
+// Damage is an error here, where libjpeg warns and fills in grey. A progressive file that ends, whole, before its last
+// refinement is shown as it stands, where libjpeg smooths it.
+//
 // Source: ITU-T T.81. Arithmetic coding, 12 bits, lossless and hierarchical files are refused.
 package jpeg
