@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
+	"sync"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -18,9 +20,17 @@ import (
 // concurrent use.
 type Client struct {
 	addr string
+	how  string // with or without TLS
 	rdb  *goredis.Client
 	log  *slog.Logger
 }
+
+// The library prints to standard error what it returns as an error, too.
+var silence = sync.OnceFunc(func() { goredis.SetLogger(noLog{}) })
+
+type noLog struct{}
+
+func (noLog) Printf(context.Context, string, ...any) {}
 
 // Dial connects, checks the credentials, and warns when the server might drop
 // keys. A server that does not answer is *stages.Transient, refused
@@ -43,7 +53,12 @@ func Dial(ctx context.Context, c Config, s Settings) (*Client, error) {
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
-	cl := &Client{addr: c.Addr, log: s.Log, rdb: goredis.NewClient(&goredis.Options{
+	silence()
+	how := "without TLS"
+	if c.TLS.Enabled {
+		how = "with TLS"
+	}
+	cl := &Client{addr: c.Addr, how: how, log: s.Log, rdb: goredis.NewClient(&goredis.Options{
 		Addr: c.Addr, Username: c.Username, Password: password, DB: c.DB, TLSConfig: tlsConfig,
 		DialTimeout: c.Timeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout,
 		ContextTimeoutEnabled: true,
@@ -114,13 +129,15 @@ func (c *Client) classify(what string, err error) error {
 	var invalid x509.CertificateInvalidError
 	var verify *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
-	if errors.As(err, &unknown) || errors.As(err, &name) || errors.As(err, &invalid) || errors.As(err, &verify) || errors.As(err, &record) {
-		return fmt.Errorf("redis: %s: %s: TLS: check tls.enabled, tls.ca_file and tls.server_name: %w", what, c.addr, err)
+	var alert *net.OpError // a TLS alert is of no type that can be named
+	if errors.As(err, &unknown) || errors.As(err, &name) || errors.As(err, &invalid) || errors.As(err, &verify) ||
+		errors.As(err, &record) || errors.As(err, &alert) && alert.Op == "remote error" {
+		return fmt.Errorf("redis: %s: %s: check tls.enabled, tls.ca_file, tls.cert_file and tls.server_name: %w", what, c.addr, err)
 	}
 	if errors.As(err, &reply) {
 		return fmt.Errorf("redis: %s: %s: %w", what, c.addr, err)
 	}
-	return &stages.Transient{Err: fmt.Errorf("redis: %s: %s does not answer: %w", what, c.addr, err)}
+	return &stages.Transient{Err: fmt.Errorf("redis: %s: %s does not answer %s: %w", what, c.addr, c.how, err)}
 }
 
 func startsWithAny(s string, prefixes []string) bool {

@@ -5,10 +5,13 @@ import (
 	"sync/atomic"
 	"testing"
 
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/itrstream/itrstream/connectors/redis"
 	"github.com/itrstream/itrstream/connectors/redis/embedded"
+	"github.com/itrstream/itrstream/connectors/redis/redistest"
+	"github.com/itrstream/itrstream/schemas"
 	"github.com/itrstream/itrstream/stages/cluster"
 	"github.com/itrstream/itrstream/stages/cluster/clustertest"
 )
@@ -33,13 +36,54 @@ func dial(tb testing.TB, addr string) *redis.Client {
 
 var namespaces atomic.Int64
 
+func freshNamespace() string { return fmt.Sprint("test-", namespaces.Add(1)) }
+
 func freshStore(cl *redis.Client) func(testing.TB) cluster.CentroidStore {
-	return func(testing.TB) cluster.CentroidStore {
-		return cl.Store(fmt.Sprint("test-", namespaces.Add(1)), "sha256:0")
-	}
+	return func(testing.TB) cluster.CentroidStore { return cl.Store(freshNamespace(), "sha256:0") }
 }
 
 func TestConform(t *testing.T) {
 	t.Parallel()
-	clustertest.Conform(t, 30, 150, freshStore(dial(t, startEmbedded(t))))
+	clustertest.Conform(t, 40, 150, freshStore(dial(t, startEmbedded(t))))
+}
+
+func TestRealConform(t *testing.T) {
+	t.Parallel()
+	clustertest.Conform(t, 150, 150, freshStore(dial(t, redistest.Start(t, redistest.Options{}).Addr())))
+}
+
+// TestRealScriptsForgotten flushes the server's scripts, as a restart does.
+func TestRealScriptsForgotten(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t, redistest.Options{})
+	store := dial(t, srv.Addr()).Store("n", "d")
+	raw := goredis.NewClient(&goredis.Options{Addr: srv.Addr()})
+	t.Cleanup(func() { require.NoError(t, raw.Close()) })
+	for i := range int64(3) {
+		reply, err := store.Claim(t.Context(), cluster.ClaimRequest{Partition: schemas.Partition{Topic: "posts"}, Incarnation: "x", Base: -1})
+		require.NoError(t, err)
+		require.Equal(t, i+1, reply.Token)
+		require.NoError(t, raw.ScriptFlush(t.Context()).Err())
+	}
+}
+
+// TestRealKeys looks at the keys from outside: one hash slot, whatever the
+// names hold.
+func TestRealKeys(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t, redistest.Options{})
+	raw := goredis.NewClient(&goredis.Options{Addr: srv.Addr()})
+	t.Cleanup(func() { require.NoError(t, raw.Close()) })
+	store := dial(t, srv.Addr()).Store("a}b{", "sha256:1")
+	_, err := store.Claim(t.Context(), cluster.ClaimRequest{Partition: schemas.Partition{Topic: "posts", ID: 7}, Incarnation: "x", Base: -1, Fallback: 5, Floor: 9})
+	require.NoError(t, err)
+	keys, err := raw.Keys(t.Context(), "*").Result()
+	require.NoError(t, err)
+	require.ElementsMatch(t, []string{"{a)b(:sha256:1}:meta", "{a)b(:sha256:1}:pos"}, keys)
+	at, err := raw.HGet(t.Context(), "{a)b(:sha256:1}:pos", "posts/7").Result()
+	require.NoError(t, err)
+	require.Equal(t, "1 9 5", at)
+	gap, err := raw.HGet(t.Context(), "{a)b(:sha256:1}:meta", "gap posts/7").Result()
+	require.NoError(t, err)
+	require.Equal(t, "5 9", gap)
 }
