@@ -1,0 +1,42 @@
+package assets
+
+import (
+	"bytes"
+	"compress/zlib"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+)
+
+// bombSide makes 900 million pixels, of which 112 MB of bits are all black.
+const bombSide = 30_000
+
+// bomb returns a valid PNG of some 110 KB whose pixels would fill gigabytes:
+// whoever decodes it before looking at its header runs out of memory.
+func bomb() ([]byte, error) {
+	var squeezed bytes.Buffer
+	z := zlib.NewWriter(&squeezed)
+	row := make([]byte, 1+bombSide/8) // the filter type, then one bit a pixel
+	for range bombSide {
+		if _, err := z.Write(row); err != nil {
+			return nil, fmt.Errorf("compress a bomb: %w", err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		return nil, fmt.Errorf("compress a bomb: %w", err)
+	}
+	header := binary.BigEndian.AppendUint32(nil, bombSide)
+	header = binary.BigEndian.AppendUint32(header, bombSide)
+	header = append(header, 1, 0, 0, 0, 0) // one bit of grey, no interlacing
+	png := []byte("\x89PNG\r\n\x1a\n")
+	for _, chunk := range []struct {
+		name string
+		data []byte
+	}{{"IHDR", header}, {"IDAT", squeezed.Bytes()}, {"IEND", nil}} {
+		png = binary.BigEndian.AppendUint32(png, uint32(len(chunk.data))) //nolint:gosec // far below 4 GiB
+		body := append([]byte(chunk.name), chunk.data...)
+		png = append(png, body...)
+		png = binary.BigEndian.AppendUint32(png, crc32.ChecksumIEEE(body))
+	}
+	return png, nil
+}
