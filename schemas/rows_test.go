@@ -53,9 +53,19 @@ func labelled(tb testing.TB, alloc memory.Allocator) *schemas.Batch {
 	return b
 }
 
+// poison overwrites memory as it is freed, which shows whoever still reads it.
+type poison struct{ memory.Allocator }
+
+func (p poison) Free(b []byte) {
+	for i := range b {
+		b[i] = '?'
+	}
+	p.Allocator.Free(b)
+}
+
 func TestResultAt(t *testing.T) {
 	t.Parallel()
-	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+	mem := memory.NewCheckedAllocator(poison{memory.NewGoAllocator()})
 	defer mem.AssertSize(t, 0)
 	b := labelled(t, mem)
 

@@ -113,6 +113,8 @@ func TestHostile(t *testing.T) {
 		{"data URL, bad type", post(`,"media":[{"url":"data:\u0069mage/\u0001;base64,aGVsbG8="}]`), malformed, "media[0].url: bad base64 in the string at byte 50"},
 		{"raw control character in a data URL", post(",\"media\":[{\"url\":\"data:\x01;base64,aGVsbG8=\"}]"), malformed, "byte 56: control character in a string (in media)"},
 
+		{"bad escape in a data URL", post(`,"media":[{"url":"data:\x;base64,aGVsbG8="}]`), malformed, "byte 56: unknown escape (in media)"},
+
 		// Limits.
 		{"message", post(`,"x":"` + strings.Repeat("x", 1<<20) + `"`), tooLarge, "the message has 1048617 bytes, more than 1048576"},
 		{"long text", post(`,"text":"` + strings.Repeat("x", 21) + `"`), tooLarge, "text: 21 bytes, more than 20"},
@@ -273,6 +275,18 @@ func TestProcessAgain(t *testing.T) {
 	first := outcomes(t, b)
 	require.NoError(t, stage.Process(t.Context(), b))
 	assert.Equal(t, first, outcomes(t, b))
+}
+
+func TestNullsAreCounted(t *testing.T) {
+	t.Parallel()
+	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+	defer mem.AssertSize(t, 0)
+	b := schematest.NewBatch(t, mem, schematest.Values(post(`,"media":[{},{"data":"Z29vZA=="},{"url":"https://media.example/a.jpg"}]`))...)
+	defer b.Release()
+	stage, err := decode.New(decode.DefaultConfig(), mem)
+	require.NoError(t, err)
+	require.NoError(t, stage.Process(t.Context(), b))
+	assert.Equal(t, 2, schemas.Col[*array.Binary](b.Pairs(), schemas.PairImage).NullN())
 }
 
 func TestEmptyBatch(t *testing.T) {

@@ -69,6 +69,7 @@ func TestFaults(t *testing.T) {
 		{"short escape", `"\u12"`, "byte 1: want four hexadecimal digits"},
 		{"signed escape", `"\u+123"`, "byte 1: want four hexadecimal digits"},
 		{"deepest", deep(jsonscan.MaxDepth), ""},
+		{"wide", "[" + strings.Repeat(`[],{},{"a":[]},`, 100) + "0]", ""},
 		{"too deep", deep(jsonscan.MaxDepth + 1), "byte 64: nested deeper than 64"},
 		{"depth bomb", strings.Repeat(`{"a":[`, 1<<20), "byte 192: nested deeper than 64"},
 	}
