@@ -27,7 +27,7 @@ func tinySingle(t *testing.T) string {
 // randomInput has n texts, from empty to beyond what a model reads, and n
 // images, from flat to noise, in one piece of memory.
 func randomInput(m *Model, n int, seed uint64) Input {
-	random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // test data
+	random := rand.New(rand.NewPCG(seed, 1))
 	words := strings.Fields("look at the red bridge and this dog ! running here in a blue river , 12 cats 😀 naïve unbelievably")
 	size := m.pixelBytes()
 	memory := make([]uint8, n*size)
@@ -41,10 +41,10 @@ func randomInput(m *Model, n int, seed uint64) Input {
 		image := memory[i*size : (i+1)*size]
 		level, noise := random.IntN(256), 1+random.IntN(255)
 		for j := range image {
-			image[j] = uint8(min(255, max(0, level+random.IntN(noise)-noise/2))) //nolint:gosec // within 0 and 255
+			image[j] = uint8(min(255, max(0, level+random.IntN(noise)-noise/2)))
 		}
 		in.Images = append(in.Images, image)
-		in.Pairs = append(in.Pairs, PairRef{Text: int32(i), Image: int32(i)}) //nolint:gosec // n is small
+		in.Pairs = append(in.Pairs, PairRef{Text: int32(i), Image: int32(i)})
 	}
 	return in
 }

@@ -35,10 +35,10 @@ func (d Device) String() string {
 // ParseDevice reads auto, cpu or cuda:N. With auto it returns the first GPU
 // and true: use it if it is there.
 func ParseDevice(s string) (d Device, auto bool, err error) {
-	switch {
-	case s == "auto":
+	switch s {
+	case "auto":
 		return CUDA(0), true, nil
-	case s == "cpu":
+	case "cpu":
 		return CPU, false, nil
 	}
 	if n, ok := strings.CutPrefix(s, "cuda:"); ok {

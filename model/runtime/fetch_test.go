@@ -22,7 +22,7 @@ func fetch(t *testing.T, env []string, clients map[string]string) (cache, stdout
 	}
 	for name, script := range clients {
 		_ = os.Remove(filepath.Join(path, name))
-		require.NoError(t, os.WriteFile(filepath.Join(path, name), []byte("#!/bin/sh\n"+script), 0o700)) //nolint:gosec // a script is to be run
+		require.NoError(t, os.WriteFile(filepath.Join(path, name), []byte("#!/bin/sh\n"+script), 0o700))
 	}
 	cache = filepath.Join(t.TempDir(), "cache")
 	cmd := exec.CommandContext(t.Context(), "./fetch-onnxruntime.sh", cache)

@@ -68,7 +68,7 @@ func TestCheckouts(t *testing.T) {
 	}
 }
 
-func TestLibraryOfAnotherKind(t *testing.T) {
+func TestLibraryOfAnotherKind(t *testing.T) { //nolint:paralleltest // a process has one library at a time
 	path := filepath.Join(t.TempDir(), "libonnxruntime.so")
 	require.NoError(t, os.WriteFile(path, []byte("not a library"), 0o600))
 	_, err := Open(Options{Library: path, Device: "cpu"})

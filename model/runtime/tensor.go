@@ -3,7 +3,6 @@ package runtime
 import (
 	"fmt"
 	goruntime "runtime"
-	"unsafe"
 
 	ort "github.com/yalue/onnxruntime_go"
 )
@@ -26,7 +25,7 @@ func NewTensor[T uint8 | int64 | float32](data []T, shape ...int64) Tensor {
 		data:  data,
 		size:  len(data),
 		wrap: func(pins *goruntime.Pinner, s ort.Shape) (ort.Value, error) {
-			pins.Pin(unsafe.SliceData(data))
+			pins.Pin(&data[0]) // not empty: check comes first
 			return ort.NewTensor(s, data)
 		},
 	}

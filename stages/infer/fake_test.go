@@ -34,7 +34,6 @@ type fakeEncoder struct {
 	calls []model.Input
 	now   int
 	most  int // calls that were under way at once
-
 }
 
 func (f *fakeEncoder) Dim() int { return fakeDim }

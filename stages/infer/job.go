@@ -134,7 +134,7 @@ func (j *job) set(row int, out model.Output, i int) {
 func sum(scores []float32, label func(schemas.Relation) bool) float32 {
 	var total float64
 	for r, score := range scores {
-		if label(schemas.Relation(r)) { //nolint:gosec // there are four relations
+		if label(schemas.Relation(r)) {
 			total += float64(score)
 		}
 	}
