@@ -1,0 +1,82 @@
+# itrstream's commands; CI (.ci/run) calls only these. `make` alone lists them.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GO     ?= go
+CACHE  := $(CURDIR)/.cache
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# Raising the linter? Any v2 that builds with go.mod's Go.
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := $(CACHE)/tools/golangci-lint-$(GOLANGCI_VERSION)
+
+KAFKA_POM  := connectors/kafka/kafkatest/pom.xml
+KAFKA_LIBS := $(CACHE)/kafka-libs
+
+# Fetches ONNX Runtime unless it is there, and tells programs where; the script has the details.
+WITH_ONNXRUNTIME = ITRSTREAM_ONNXRUNTIME="$$(model/runtime/fetch-onnxruntime.sh)"; export ITRSTREAM_ONNXRUNTIME;
+
+FUZZTIME ?= 20s
+
+# The packages whose tests hold a line that begins like the pattern $(1).
+packages_with = $$(grep -rl --include='*_test.go' $(1) pipeline connectors stages model schemas | xargs -n1 dirname | sort -u | sed 's|^|./|')
+
+.PHONY: help
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## fetch ONNX Runtime, build, and see the demo: posts labelled on embedded services
+	@$(WITH_ONNXRUNTIME) bin/itrstream demo
+
+.PHONY: build
+build: ## build bin/itrstream
+	$(GO) build -ldflags '-X main.version=$(VERSION)' -o bin/ ./pipeline/cmd/itrstream
+
+.PHONY: lint
+lint: $(GOLANGCI) ## formatting, vet and the rules of .golangci.yml
+	$(GOLANGCI) run ./...
+
+# The linter is rebuilt only when its version changes; building it takes three minutes on two cores.
+$(GOLANGCI):
+	GOBIN=$(CACHE)/tools $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv $(CACHE)/tools/golangci-lint $@
+
+# Together, test and test-real run every test: those against real servers are called TestReal… and are the only ones that
+# -short leaves out.
+.PHONY: test
+test: ## all tests that need nothing but this checkout, end to end on embedded services included
+	$(WITH_ONNXRUNTIME) $(GO) test -short ./...
+
+.PHONY: test-real
+test-real: $(KAFKA_LIBS)/fetched ## end to end on Apache Kafka and redis-server, which the tests start and stop themselves
+	@for program in java redis-server kcat; do command -v $$program >/dev/null || { \
+		echo "test-real needs $$program: apt-get install default-jre-headless redis-server kcat" >&2; exit 1; }; done
+	$(WITH_ONNXRUNTIME) ITRSTREAM_KAFKA_LIBS=$(KAFKA_LIBS) $(GO) test -run '^TestReal' $(call packages_with,'^func TestReal')
+
+$(KAFKA_LIBS)/fetched: $(KAFKA_POM)
+	@command -v mvn >/dev/null || { echo "test-real fetches Kafka's jars by Maven: apt-get install maven" >&2; exit 1; }
+	rm -rf $(KAFKA_LIBS)
+	mvn -q -B -f $(KAFKA_POM) dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(KAFKA_LIBS)
+	touch $@
+
+.PHONY: race
+race: ## the tests of make test under the race detector
+	$(WITH_ONNXRUNTIME) $(GO) test -race -short ./...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (20s)
+	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' pipeline connectors stages model schemas | sed 's/func //' | while IFS=: read -r file target; do \
+		echo "$$target in $$(dirname $$file)"; \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); done
+
+.PHONY: golden
+golden: ## rewrite the golden files that Go makes, and show what changed
+	$(GO) test $(call packages_with,'^var update = flag') -update
+	@git --no-pager diff --stat
+
+.PHONY: bench
+bench: ## Go benchmarks of single packages
+	$(WITH_ONNXRUNTIME) $(GO) test -run '^$$' -bench . -benchmem $(call packages_with,'^func Benchmark')
