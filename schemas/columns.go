@@ -29,7 +29,9 @@ const (
 
 // Columns of Batch.Pairs. Decode writes the first group, media the second,
 // infer the third, cluster the fourth. A pair with a PairFailure is null in
-// every column of the stages after the one that failed it.
+// every column of the stages after the one that failed it. A pair has a URL or
+// an image or neither, never both: a result must not name a URL whose bytes
+// were not the ones judged.
 const (
 	PairPost  = "pair_post"  // int32: row in Posts
 	PairIndex = "pair_index" // int32: the image's index in the post

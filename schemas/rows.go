@@ -106,7 +106,7 @@ func PairsOf(b *Batch, row int) (first, end int) {
 	}
 	of := Col[*array.Int32](b.Pairs(), PairPost)
 	first = sort.Search(of.Len(), func(i int) bool { return int(of.Value(i)) >= row })
-	for end = first; end < of.Len() && int(of.Value(end)) == row; end++ { //nolint:revive // the loop's work is its end
+	for end = first; end < of.Len() && int(of.Value(end)) == row; end++ {
 	}
 	return first, end
 }
@@ -201,7 +201,7 @@ func scoresAt(list *array.FixedSizeList, i int) (*Scores, string, float64) {
 	for j := range s {
 		s[j] = double(values.Value(int(start) + j))
 		if s[j] > s[best] {
-			best = Relation(j) //nolint:gosec // j < Relations
+			best = Relation(j)
 		}
 	}
 	return &Scores{Neither: s[Neither], ImageAdds: s[ImageAdds], TextRepresented: s[TextRepresented], Both: s[Both]},

@@ -140,7 +140,7 @@ func checkImages(t *testing.T, b *schemas.Batch, want schemas.Post) {
 // the project's measurements.
 func BenchmarkInline(b *testing.B) {
 	image := make([]byte, 364<<10)
-	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // bytes of a benchmark
+	r := rand.New(rand.NewPCG(1, 2))
 	for i := range image {
 		image[i] = byte(r.Uint32())
 	}
