@@ -166,8 +166,9 @@ func TestFetchUnreachable(t *testing.T) {
 		_, err := c.Fetch(t.Context(), url)
 		requireReason(t, schemas.ReasonUnreachable, err)
 		require.ErrorContains(t, err, message)
+		require.Equal(t, url == closed.URL, strings.Contains(err.Error(), "tried"), "what cannot change is asked for once: %v", err)
 	}
-	require.Equal(t, int32(1), hits.Load(), "what is missing stays missing")
+	require.Equal(t, int32(1), hits.Load())
 }
 
 func TestFetchBrokenAnswers(t *testing.T) {
@@ -189,7 +190,7 @@ func TestFetchBrokenAnswers(t *testing.T) {
 		"one too many":      {ok + fmt.Sprintf("Content-Length: %d\r\n\r\n", testMaxBytes+1), schemas.ReasonImageSize, "more than 65536 bytes"},
 		"unannounced":       {ok + "\r\n" + strings.Repeat("x", testMaxBytes+1), schemas.ReasonImageSize, "more than 65536 bytes"},
 		"gzip":              {ok + "Content-Encoding: gzip\r\n\r\n\x1f\x8b", schemas.ReasonNotImage, `"gzip"`},
-		"endless header":    {ok + "X: " + strings.Repeat("x", 1<<20), schemas.ReasonUnreachable, ""},
+		"endless header":    {ok + "X: " + strings.Repeat("x", 1<<20), schemas.ReasonUnreachable, "exceeded 65536 bytes"},
 		"partial":           {"HTTP/1.1 206 Partial Content\r\nContent-Length: 1\r\n\r\nx", schemas.ReasonUnreachable, "206"},
 		"no content":        {"HTTP/1.1 204 No Content\r\n\r\n", schemas.ReasonUnreachable, "204"},
 		"upgrade":           {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", schemas.ReasonUnreachable, "101"},
@@ -251,6 +252,19 @@ func TestFetchGivesUpOnSlowHosts(t *testing.T) {
 		_, err := c.Fetch(t.Context(), s.URL)
 		requireReason(t, schemas.ReasonUnreachable, err)
 		require.ErrorContains(t, err, "1048576 bytes a second are asked for")
+	})
+	t.Run("a stop after a good start", func(t *testing.T) {
+		t.Parallel()
+		s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = w.Write(make([]byte, testMaxBytes/2))
+			_ = http.NewResponseController(w).Flush()
+			hang("")(w, r)
+		})
+		c := testClient(t, noDNS(t), func(cfg *Config) { cfg.MinBytesPerSecond, cfg.Timeout = 1024, patience }, s)
+		c.pace.window = 50 * time.Millisecond
+		_, err := c.Fetch(t.Context(), s.URL)
+		requireReason(t, schemas.ReasonUnreachable, err)
+		require.ErrorContains(t, err, "only 0 bytes came")
 	})
 	t.Run("fast enough to be let go on", func(t *testing.T) {
 		t.Parallel()
@@ -342,22 +356,32 @@ func TestFetchEndsWithItsContext(t *testing.T) {
 		asked <- struct{}{}
 		hang("x")(w, r)
 	})
-	c := testClient(t, noDNS(t), func(cfg *Config) { cfg.ConcurrencyPerHost, cfg.HostFailures = 1, 1 }, s)
+	idle := serve(t, body("ok"))
+	c := testClient(t, noDNS(t), func(cfg *Config) { cfg.Concurrency, cfg.ConcurrencyPerHost, cfg.HostFailures = 1, 1, 1 }, s, idle)
 	ctx, cancel := context.WithCancel(t.Context())
 	errs := make(chan error)
-	for range 2 { // one reads, the other waits for its turn
-		go func() {
-			_, err := c.Fetch(ctx, s.URL)
-			errs <- err
-		}()
+	fetch := func(url string) {
+		_, err := c.Fetch(ctx, url)
+		errs <- err
 	}
+	go fetch(s.URL) // reads
 	<-asked
+	go fetch(s.URL)    // waits for the host
+	go fetch(idle.URL) // waits for the other host
+	require.Eventually(t, func() bool {
+		c.turns.mu.Lock()
+		defer c.turns.mu.Unlock()
+		return len(c.turns.hosts) == 2 && c.turns.hosts[s.Listener.Addr().String()].users == 2
+	}, patience, time.Millisecond)
 	cancel()
-	for range 2 {
+	for range 3 {
 		err := <-errs
 		require.ErrorIs(t, err, context.Canceled)
 		var failure *stage.Failure
 		require.NotErrorAs(t, err, &failure, "nothing is said about the image")
 	}
 	require.NoError(t, c.pauses.check(s.Listener.Addr().String()), "nor about the host")
+	require.Empty(t, c.turns.hosts)
+	_, err := c.Fetch(t.Context(), idle.URL)
+	require.NoError(t, err, "every turn was given back")
 }

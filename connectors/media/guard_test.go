@@ -49,6 +49,7 @@ func TestGuardRefusesAddresses(t *testing.T) {
 		requireReason(t, schemas.ReasonForbidden, g.addr(netip.MustParseAddr(a)))
 	}
 	requireReason(t, schemas.ReasonForbidden, g.addr(netip.Addr{}))
+	require.ErrorContains(t, g.addr(netip.MustParseAddr("2606:4700::1111%eth0")), "zone")
 }
 
 func TestGuardLetsPublicAddressesPass(t *testing.T) {

@@ -194,6 +194,18 @@ func TestFailingHostsAreLeftAlone(t *testing.T) {
 	require.Equal(t, int32(8), hits.Load())
 }
 
+func TestLateFailuresDoNotLengthenAPause(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	p := newPauses(2, time.Minute, func() time.Time { return now })
+	require.False(t, p.failed("h"))
+	require.True(t, p.failed("h"))
+	now = now.Add(30 * time.Second)
+	require.False(t, p.failed("h"), "asked before the pause, timed out in it")
+	now = now.Add(30 * time.Second)
+	require.NoError(t, p.check("h"))
+}
+
 func failed(r schemas.Reason) error { return &stage.Failure{Reason: r, Err: errors.New("a reason")} }
 
 func TestWhatCountsAgainstAHost(t *testing.T) {

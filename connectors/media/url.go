@@ -89,7 +89,7 @@ func (g *guard) host(u *url.URL) (string, error) {
 	if err != nil {
 		return "", forbidden("host %q is no name: %w", host, err)
 	}
-	name = strings.TrimSuffix(strings.ToLower(name), ".")
+	name = strings.TrimSuffix(name, ".")
 	// Some names map to what would itself be refused.
 	if again, err := names.ToASCII(name); err != nil || again != name || !isName(name) {
 		return "", forbidden("host %q is no name", host)

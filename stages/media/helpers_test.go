@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"hash/crc32"
 	"image"
@@ -14,9 +16,6 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
-
-	"encoding/base64"
-	"encoding/binary"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -171,10 +170,19 @@ func (w *web) Fetch(ctx context.Context, url string) ([]byte, error) {
 	return nil, &Failure{Reason: schemas.ReasonUnreachable, Err: errors.New("404 Not Found")}
 }
 
+// dirty hands out memory as it comes from other uses.
+type dirty struct{ memory.Allocator }
+
+func (d dirty) Allocate(size int) []byte {
+	b := d.Allocator.Allocate(size)
+	memory.Set(b, 0xA5)
+	return b
+}
+
 // newTest makes a stage whose allocations are checked when the test ends.
 func newTest(t *testing.T, fetcher Fetcher, edit func(*Config)) *Stage {
 	t.Helper()
-	alloc := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	alloc := memory.NewCheckedAllocator(dirty{memory.NewGoAllocator()})
 	t.Cleanup(func() { alloc.AssertSize(t, 0) })
 	cfg := DefaultConfig()
 	cfg.MaxBytes, cfg.MaxPixels, cfg.MaxSide = 16<<10, 10_000, 500

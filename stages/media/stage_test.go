@@ -356,6 +356,9 @@ func TestTheLimitsHoldForAllBatchesTogether(t *testing.T) {
 	require.Equal(t, int64(2), decoding.most, "two canvases, though there are three workers")
 	require.Equal(t, int64(2*1200), canvas.most)
 	require.Equal(t, int64(fetches), held.most)
+	require.True(t, s.workers.TryAcquire(workers), "all is given back")
+	require.True(t, s.canvas.TryAcquire(2*1200))
+	require.True(t, s.fetches.TryAcquire(fetches))
 }
 
 func TestWorkersBoundDecoding(t *testing.T) {

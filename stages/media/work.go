@@ -88,8 +88,8 @@ func (w *work) do(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		return each(ctx, w.stage.cfg.Workers, inline, func(ctx context.Context, row int) error {
-			image := schemas.Col[*array.Binary](w.batch.Pairs(), schemas.PairImage)
-			return w.read(ctx, row, image.Value(row))
+			images := schemas.Col[*array.Binary](w.batch.Pairs(), schemas.PairImage)
+			return w.read(ctx, row, images.Value(row))
 		})
 	})
 	g.Go(func() error { return each(ctx, w.stage.cfg.Fetches, remote, w.fetch) })
@@ -136,9 +136,6 @@ func (w *work) fetch(ctx context.Context, row int) error {
 	data, err := w.stage.settings.Fetcher.Fetch(ctx, urls.Value(row))
 	if err == nil {
 		return w.read(ctx, row, data)
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
 	}
 	var failure *Failure
 	if !errors.As(err, &failure) {
