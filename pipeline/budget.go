@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/apache/arrow/go/v15/arrow"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/itrstream/itrstream/pipeline/config"
@@ -62,11 +63,26 @@ func (b *budget) size(batch *schemas.Batch) int64 {
 	var n int64
 	for _, rec := range batch.Tables() {
 		for _, col := range rec.Columns() {
-			n += int64(col.Data().SizeInBytes()) //nolint:gosec // below 2 GiB
+			n += bytesOf(col.Data())
 		}
 	}
 	if pairs := batch.Pairs(); pairs != nil {
 		n += pairs.NumRows() * b.rowBytes
+	}
+	return n
+}
+
+// bytesOf adds up an array's buffers. Arrow v15's own SizeInBytes panics on
+// a column without nulls, which has no validity buffer.
+func bytesOf(data arrow.ArrayData) int64 {
+	var n int64
+	for _, b := range data.Buffers() {
+		if b != nil {
+			n += int64(b.Len())
+		}
+	}
+	for _, child := range data.Children() {
+		n += bytesOf(child)
 	}
 	return n
 }

@@ -51,10 +51,17 @@ type runner struct {
 // then is finished within cfg.Shutdown.Timeout. It returns nil after an
 // orderly end, and the first permanent error otherwise. Where cfg names no
 // Kafka brokers or no Redis it starts embedded ones for as long as it runs.
-func Run(ctx context.Context, cfg config.Config, s Settings) (err error) {
+func Run(ctx context.Context, cfg config.Config, s Settings) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
+	if err := run(ctx, cfg, s); err != nil && !(ctx.Err() != nil && errors.Is(err, context.Canceled)) {
+		return err
+	}
+	return nil
+}
+
+func run(ctx context.Context, cfg config.Config, s Settings) (err error) {
 	services, err := StartEmbedded(&cfg)
 	if err != nil {
 		return err

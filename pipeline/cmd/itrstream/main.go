@@ -1,0 +1,68 @@
+// Command itrstream labels how image and text of social media posts relate,
+// from Kafka to Kafka.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is main without the process: it returns the exit status.
+func run(args []string, stdout, stderr io.Writer) int {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	stop := stopOnSignal(ctx, cancel, stderr)
+	defer stop()
+
+	root := &cobra.Command{
+		Use:   "itrstream",
+		Short: "Label how image and text of posts relate, live, from Kafka to Kafka",
+		Long: `itrstream reads social media posts from Kafka, decides for each pair of image
+and text how they relate (neither, image_adds, text_represented, both), groups
+the pairs into clusters as they arrive, and writes the results to Kafka.`,
+		Example: `  itrstream demo                       see it work, with everything embedded
+  itrstream run -c itrstream.yaml      run it against your Kafka and Redis
+  itrstream validate -c itrstream.yaml check a configuration`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.AddCommand(runCommand(), demoCommand(), validateCommand(), topicsCommand(), versionCommand())
+	if err := root.ExecuteContext(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintf(stderr, "itrstream: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// stopOnSignal cancels at the first Ctrl-C or SIGTERM, which drains, and
+// exits at the second.
+func stopOnSignal(ctx context.Context, cancel context.CancelFunc, stderr io.Writer) func() {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+		case <-ctx.Done():
+			return
+		}
+		fmt.Fprintln(stderr, "itrstream: finishing what is in flight; once more to stop at once")
+		cancel()
+		<-signals
+		os.Exit(130)
+	}()
+	return func() { signal.Stop(signals) }
+}

@@ -1,0 +1,95 @@
+// Package e2e runs the whole pipeline on embedded and on real services, and
+// holds every outcome against what was sent.
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
+
+const patience = 90 * time.Second
+
+// everyOffsetOnce sends posts of all kinds through one worker.
+func everyOffsetOnce(t *testing.T, s services, bundle string, n int) {
+	t.Helper()
+	cfg := configure(t, s, bundle)
+	o := newOracle(t, s.brokers, "posts")
+	w := start(t, cfg)
+	o.produce(newWriter(t, 1).many(n)...)
+	got := o.wait(patience)
+	w.end(t)
+	o.judge(got, false)
+	holdsEveryPair(t, o, cfg.Cluster.Bootstrap, totals(t, cfg))
+	require.NotEmpty(t, got.clusters, "clusters are reported")
+}
+
+func TestEveryOffsetOnceEmbedded(t *testing.T) {
+	everyOffsetOnce(t, embeddedServices(t), shippedBundle, 300)
+}
+
+func TestRealEveryOffsetOnce(t *testing.T) {
+	everyOffsetOnce(t, realServices(t), shippedBundle, 300)
+}
+
+// restarts stops workers with most of the posts still before them, and
+// batches in flight.
+func restarts(t *testing.T, s services) {
+	t.Helper()
+	cfg := configure(t, s, tinyBundle, "queue.max_batches=6")
+	o := newOracle(t, s.brokers, "posts")
+	posts := newWriter(t, 2)
+	stopped := start(t, cfg)
+	o.produce(posts.many(200)...)
+	stopped.end(t)
+	o.produce(posts.many(2500)...)
+	for range 3 {
+		before := o.emitted()
+		w := start(t, cfg)
+		for o.emitted() < before+100 {
+			time.Sleep(time.Millisecond)
+		}
+		w.end(t)
+		require.Less(t, o.emitted(), int64(len(o.sent)), "the worker was stopped half way")
+	}
+	w := start(t, cfg)
+	got := o.wait(patience)
+	w.end(t)
+	// An orderly end commits what it has emitted: nothing comes twice.
+	o.judge(got, false)
+	holdsEveryPair(t, o, cfg.Cluster.Bootstrap, totals(t, cfg))
+}
+
+func TestRestartsEmbedded(t *testing.T) { restarts(t, embeddedServices(t)) }
+func TestRealRestarts(t *testing.T)     { restarts(t, realServices(t)) }
+
+// twoWorkers share the partitions and the centroids; one comes later, and one
+// leaves.
+func twoWorkers(t *testing.T, s services) {
+	t.Helper()
+	cfg := configure(t, s, tinyBundle)
+	o := newOracle(t, s.brokers, "posts")
+	posts := newWriter(t, 3)
+	first := start(t, cfg)
+	o.produce(posts.many(200)...)
+	second := start(t, cfg)
+	for range 5 {
+		o.produce(posts.many(60)...)
+		time.Sleep(400 * time.Millisecond)
+	}
+	first.end(t)
+	o.produce(posts.many(200)...)
+	got := o.wait(patience)
+	second.end(t)
+	o.judge(got, true)
+	holdsEveryPair(t, o, cfg.Cluster.Bootstrap, totals(t, cfg))
+}
+
+func TestTwoWorkersEmbedded(t *testing.T) { twoWorkers(t, embeddedServices(t)) }
+func TestRealTwoWorkers(t *testing.T)     { twoWorkers(t, realServices(t)) }

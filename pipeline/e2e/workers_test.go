@@ -1,0 +1,115 @@
+package e2e
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow/go/v15/arrow/memory"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/itrstream/itrstream/connectors/redis"
+	"github.com/itrstream/itrstream/model"
+	"github.com/itrstream/itrstream/pipeline"
+	"github.com/itrstream/itrstream/pipeline/config"
+	"github.com/itrstream/itrstream/stages/cluster"
+)
+
+const (
+	tinyBundle    = "../../model/testdata/tiny-bundle"
+	shippedBundle = "../../model/bundles/itr-mini"
+)
+
+// configure returns a configuration for small, quick runs.
+func configure(t *testing.T, s services, bundle string, settings ...string) config.Config {
+	t.Helper()
+	cfg, err := config.Load("", nil, append([]string{
+		"kafka.brokers=" + s.brokers[0], "redis.addr=" + s.redis, "model.bundle=" + filepath.FromSlash(bundle),
+		"kafka.session_timeout=6s", "kafka.heartbeat_interval=500ms", "kafka.rebalance_timeout=10s", "kafka.fetch_max_wait=50ms",
+		"topics.partitions=3", "topics.replication_factor=1", "batch.max_rows=16",
+		"cluster.k=8", "cluster.bootstrap=64", "cluster.report_every=0s",
+	}, settings...))
+	require.NoError(t, err)
+	return cfg
+}
+
+// worker is one running pipeline.
+type worker struct {
+	stop  context.CancelFunc
+	done  chan error
+	alloc *memory.CheckedAllocator
+}
+
+func start(t *testing.T, cfg config.Config) *worker {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	w := &worker{stop: stop, done: make(chan error, 1), alloc: memory.NewCheckedAllocator(memory.NewGoAllocator())}
+	level := slog.LevelWarn
+	if os.Getenv("ITRSTREAM_LOG_LEVEL") == "info" {
+		level = slog.LevelInfo
+	}
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: level}))
+	go func() { w.done <- pipeline.Run(ctx, cfg, pipeline.Settings{Log: log, Now: time.Now, Alloc: w.alloc}) }()
+	return w
+}
+
+// end stops the worker as Ctrl-C does, and checks that it ended well and
+// freed every buffer.
+func (w *worker) end(t *testing.T) {
+	t.Helper()
+	w.stop()
+	select {
+	case err := <-w.done:
+		require.NoError(t, err)
+	case <-time.After(40 * time.Second):
+		require.Fail(t, "the worker does not end")
+	}
+	w.alloc.AssertSize(t, 0)
+}
+
+// totals reads what Redis holds for a configuration.
+func totals(t *testing.T, cfg config.Config) cluster.Totals {
+	t.Helper()
+	rdb, err := redis.Dial(t.Context(), cfg.Redis, redis.Settings{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, rdb.Close()) }()
+	data, err := os.ReadFile(filepath.Join(cfg.Model.Bundle, model.ManifestFile))
+	require.NoError(t, err)
+	manifest, err := model.ParseManifest(data)
+	require.NoError(t, err)
+	digest := fmt.Sprintf("%x", sha256.Sum256(data))
+	stage, err := cluster.New(cfg.Cluster.Config, cluster.Settings{
+		Store: rdb.Store(cfg.Namespace(), digest), Namespace: cfg.Namespace(), ModelDigest: digest,
+		Dim: manifest.Head.Embedding, Now: time.Now,
+	})
+	require.NoError(t, err)
+	got, err := stage.Snapshot(t.Context())
+	require.NoError(t, err)
+	return got
+}
+
+func clusterID(t *testing.T, client *kgo.Client) string {
+	t.Helper()
+	res, err := kmsg.NewPtrMetadataRequest().RequestWith(t.Context(), client)
+	require.NoError(t, err)
+	require.NotNil(t, res.ClusterID)
+	return *res.ClusterID
+}
+
+// holdsEveryPair compares the centroids, live and retired, with what was sent.
+func holdsEveryPair(t *testing.T, o *oracle, bootstrap int, got cluster.Totals) {
+	t.Helper()
+	count, checksum := o.folded()
+	require.Equal(t, count, got.Count, "pairs folded")
+	require.Equal(t, checksum, got.Checksum, "sum of the marks of all pairs folded")
+	require.Greater(t, count, uint64(bootstrap), "the test sends enough for centroids") //nolint:gosec // positive
+	require.False(t, got.Bootstrapping)
+	require.Equal(t, 8, got.Clusters)
+}
