@@ -2,6 +2,7 @@ package media
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -65,7 +66,7 @@ func (g *guard) target(base *url.URL, ref string) (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
-	clean := &url.URL{Scheme: u.Scheme, Host: host, Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}
+	clean := &url.URL{Scheme: u.Scheme, Host: host, Path: u.Path, RawPath: u.RawPath, RawQuery: escapeQuery(u.RawQuery)}
 	if port != "" {
 		clean.Host += ":" + strconv.Itoa(number)
 	}
@@ -73,6 +74,19 @@ func (g *guard) target(base *url.URL, ref string) (*url.URL, error) {
 		return nil, forbidden("the URL has %d bytes when written out, %d are allowed", n, maxURL)
 	}
 	return clean, nil
+}
+
+// escapeQuery escapes what may not stand in a request line. net/url leaves a query as it is.
+func escapeQuery(query string) string {
+	var b strings.Builder
+	for _, c := range []byte(query) {
+		if c <= ' ' || c >= 0x7f || c == '"' || c == '<' || c == '>' {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // host returns the host of u as it will be looked up or, if it is an address, dialled; an IPv6 address in its brackets.

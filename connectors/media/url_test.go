@@ -58,6 +58,7 @@ func TestTargetSpellsOutWhatIsRequested(t *testing.T) {
 	for raw, want := range map[string]string{
 		"http://img.example/a.png":                   "http://img.example/a.png",
 		"HTTPS://IMG.Example:8443/A.png?x=1&y=%20#f": "https://img.example:8443/A.png?x=1&y=%20",
+		"http://img.example/a b?c d\"ü&e=%20":        "http://img.example/a%20b?c%20d%22%C3%BC&e=%20",
 		"http://img.example":                         "http://img.example",
 		"http://img.example.:0080/":                  "http://img.example:80/",
 		"http://img.example:/a":                      "http://img.example/a",
