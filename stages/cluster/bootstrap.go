@@ -64,18 +64,14 @@ func (s *Stage) initialise(ctx context.Context, set *centroids) (*centroids, err
 		return set, nil
 	}
 	defer s.initialising.Unlock()
-	holder, err := s.newName()
-	if err != nil {
-		return nil, err
-	}
-	renew := func(ctx context.Context) (bool, error) { return s.settings.Store.Lease(ctx, holder, leaseFor, false) }
+	renew := func(ctx context.Context) (bool, error) { return s.settings.Store.Lease(ctx, s.holder, leaseFor, false) }
 	if ok, err := renew(ctx); err != nil || !ok {
 		return set, err
 	}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseWithin)
 		defer cancel()
-		if err := s.settings.Store.Release(ctx, holder); err != nil {
+		if err := s.settings.Store.Release(ctx, s.holder); err != nil {
 			s.settings.Log.WarnContext(ctx, "the lease for the first centroids was not given back; it ends by itself", "stage", "cluster", "error", err)
 		}
 	}()
@@ -87,7 +83,7 @@ func (s *Stage) initialise(ctx context.Context, set *centroids) (*centroids, err
 	if err != nil || means == nil {
 		return set, err
 	}
-	if ok, err := s.settings.Store.Lease(ctx, holder, freezeFor, true); err != nil || !ok {
+	if ok, err := s.settings.Store.Lease(ctx, s.holder, freezeFor, true); err != nil || !ok {
 		return set, err
 	}
 	return s.install(ctx, set, points, means)

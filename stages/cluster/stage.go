@@ -36,6 +36,9 @@ type Stage struct {
 	turn chan struct{}
 	// initialising is held by the partition that makes the first centroids.
 	initialising sync.Mutex
+	// holder names this process to the lease: one that was granted in a reply
+	// that never came is simply taken again.
+	holder string
 
 	randomMu sync.Mutex
 	random   *rand.Rand
@@ -56,6 +59,11 @@ func New(c Config, s Settings) (*Stage, error) {
 		return nil, fmt.Errorf("cluster: read random bytes: %w", err)
 	}
 	st.random = rand.New(rand.NewChaCha8(seed)) //nolint:gosec // for sampling; names come from Settings.Rand
+	name, err := st.newName()
+	if err != nil {
+		return nil, err
+	}
+	st.holder = name
 	return st, nil
 }
 
