@@ -179,6 +179,8 @@ func (s *Stage) attempt(ctx context.Context, in model.Input) (model.Output, erro
 		case n == attempts:
 			return model.Output{}, fmt.Errorf("the model failed on %d pairs, %d times: %w", len(in.Pairs), attempts, err)
 		}
+		s.settings.Log.WarnContext(ctx, "the model failed, its run is tried again",
+			"stage", "infer", "pairs", len(in.Pairs), "attempt", n, "wait", wait, "error", err)
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow/memory"
@@ -51,10 +52,15 @@ type Encoder interface {
 	Dim() int
 }
 
+var _ Encoder = (*model.Model)(nil)
+
 // Settings is what the wiring sets.
 type Settings struct {
 	Encoder Encoder
 	Alloc   memory.Allocator
+	// Log gets a warning for each run that failed and is tried again; nil drops
+	// it.
+	Log *slog.Logger
 }
 
 func (s Settings) validate() error {

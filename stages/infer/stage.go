@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 
 	"github.com/itrstream/itrstream/schemas"
@@ -32,6 +33,9 @@ type Stage struct {
 func New(cfg Config, settings Settings) (*Stage, error) {
 	if err := errors.Join(cfg.Validate(), settings.validate()); err != nil {
 		return nil, fmt.Errorf("infer: %w", err)
+	}
+	if settings.Log == nil {
+		settings.Log = slog.New(slog.DiscardHandler)
 	}
 	ctx, end := context.WithCancel(context.Background())
 	s := &Stage{cfg: cfg, settings: settings, jobs: make(chan *job), runs: make(chan *run), ctx: ctx, end: end}

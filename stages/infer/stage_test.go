@@ -1,9 +1,12 @@
 package infer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -182,6 +185,7 @@ type bubble struct {
 	alloc   *memory.CheckedAllocator
 	encoder *fakeEncoder
 	stage   *Stage
+	log     *bytes.Buffer
 }
 
 func inBubble(t *testing.T, cfg Config, encoder *fakeEncoder, test func(bubble)) {
@@ -189,10 +193,11 @@ func inBubble(t *testing.T, cfg Config, encoder *fakeEncoder, test func(bubble))
 	synctest.Test(t, func(t *testing.T) {
 		alloc := memory.NewCheckedAllocator(memory.NewGoAllocator())
 		defer alloc.AssertSize(t, 0)
-		stage, err := New(cfg, Settings{Encoder: encoder, Alloc: alloc})
+		var log bytes.Buffer
+		stage, err := New(cfg, Settings{Encoder: encoder, Alloc: alloc, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		require.NoError(t, err)
 		defer stage.Close()
-		test(bubble{t, alloc, encoder, stage})
+		test(bubble{t, alloc, encoder, stage, &log})
 	})
 }
 
@@ -348,6 +353,7 @@ func TestFailingRun(t *testing.T) {
 					require.ErrorContains(b, err, "posts/3 [0,1)")
 				}
 				require.Len(b, b.encoder.sizes(), c.calls)
+				require.Equal(b, c.calls-1, strings.Count(b.log.String(), "is tried again"), b.log)
 			})
 		})
 	}
