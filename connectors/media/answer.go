@@ -40,7 +40,7 @@ func status(resp *http.Response) string {
 func retryAfter(text string, now time.Time) time.Duration {
 	// Beyond its range it gives the largest number, which is right.
 	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil || errors.Is(err, strconv.ErrRange) {
-		return time.Duration(seconds) * time.Second //nolint:gosec // 31 bits
+		return time.Duration(seconds) * time.Second
 	}
 	if date, err := http.ParseTime(text); err == nil {
 		return max(0, date.Sub(now))

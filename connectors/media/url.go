@@ -15,6 +15,10 @@ import (
 // maxURL bounds a URL, in bytes. Signed ones take about 2,000.
 const maxURL = 8192
 
+// maxHost bounds a host before it is mapped, which takes the square of its length. A name has at most 253 letters, and a
+// letter of another script at most 4 bytes.
+const maxHost = 4 * 253
+
 // Names of metadata services. Their addresses are refused anyway; a name costs no look-up.
 var metadataNames = []string{
 	"metadata", "instance-data", "metadata.google.internal", "metadata.goog", "metadata.tencentyun.com",
@@ -98,6 +102,9 @@ func (g *guard) host(u *url.URL) (string, error) {
 			return "", forbidden("[%s] is no IPv6 address", host)
 		}
 		return "[" + a.String() + "]", g.addr(a)
+	}
+	if len(host) > maxHost {
+		return "", forbidden("the host has %d bytes, %d are allowed", len(host), maxHost)
 	}
 	name, err := names.ToASCII(host)
 	if err != nil {

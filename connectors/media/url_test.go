@@ -50,6 +50,8 @@ func TestTargetRefuses(t *testing.T) {
 		require.Error(t, err, raw)
 		requireReason(t, schemas.ReasonForbidden, err)
 	}
+	_, err := g.target(nil, "http://"+strings.Repeat("ü", maxHost/2+1))
+	require.ErrorContains(t, err, "1014 bytes, 1012 are allowed", "before it is mapped")
 }
 
 func TestTargetSpellsOutWhatIsRequested(t *testing.T) {

@@ -36,7 +36,7 @@ func picture(seed uint8) *image.NRGBA {
 	im := image.NewNRGBA(image.Rect(0, 0, 40, 30))
 	for y := range 30 {
 		for x := range 40 {
-			im.SetNRGBA(x, y, color.NRGBA{R: uint8(6 * x), G: uint8(8 * y), B: seed, A: 255}) //nolint:gosec // below 256
+			im.SetNRGBA(x, y, color.NRGBA{R: uint8(6 * x), G: uint8(8 * y), B: seed, A: 255})
 		}
 	}
 	return im
@@ -114,8 +114,8 @@ func batchOf(alloc memory.Allocator, posts ...post) *schemas.Batch {
 			}
 		}
 		for index, pr := range p.pairs {
-			rb.Field(0).(*array.Int32Builder).Append(int32(row))   //nolint:gosec // few rows
-			rb.Field(1).(*array.Int32Builder).Append(int32(index)) //nolint:gosec // few rows
+			rb.Field(0).(*array.Int32Builder).Append(int32(row))
+			rb.Field(1).(*array.Int32Builder).Append(int32(index))
 			if pr.url == "" {
 				rb.Field(2).AppendNull()
 			} else {

@@ -157,9 +157,14 @@ func TestTheSameBytesAreDecodedOnce(t *testing.T) {
 		{pairs: []pair{{image: cut}, {url: "cut"}, {url: "cut"}, {image: photo}}},
 	}
 	rows := []want{
-		{image: photo}, {image: photo}, {image: photo}, {image: photo},
-		{reason: schemas.ReasonCorrupt, digest: cut}, {reason: schemas.ReasonCorrupt, digest: cut},
-		{reason: schemas.ReasonCorrupt, digest: cut}, {image: photo},
+		{image: photo},
+		{image: photo},
+		{image: photo},
+		{image: photo},
+		{reason: schemas.ReasonCorrupt, digest: cut},
+		{reason: schemas.ReasonCorrupt, digest: cut},
+		{reason: schemas.ReasonCorrupt, digest: cut},
+		{image: photo},
 	}
 	for name, tt := range map[string]struct {
 		cacheBytes int64
@@ -339,7 +344,7 @@ func TestTheLimitsHoldForAllBatchesTogether(t *testing.T) {
 		var posts []post
 		for j := range images {
 			url := string(rune('a'+i)) + string(rune('a'+j))
-			fetcher.pages[url] = jpegOf(t, uint8(i*images+j)) //nolint:gosec // 48 images
+			fetcher.pages[url] = jpegOf(t, uint8(i*images+j))
 			posts = append(posts, post{pairs: []pair{{url: url}}})
 		}
 		waiting[i] = batchOf(s.settings.Alloc, posts...)
@@ -375,7 +380,7 @@ func TestWorkersBoundDecoding(t *testing.T) {
 	for i := range 3 {
 		var posts []post
 		for j := range 10 {
-			posts = append(posts, post{pairs: []pair{{image: []byte{byte(i), byte(j)}}}}) //nolint:gosec // small
+			posts = append(posts, post{pairs: []pair{{image: []byte{byte(i), byte(j)}}}})
 		}
 		b := batchOf(s.settings.Alloc, posts...)
 		running.Go(func() {
