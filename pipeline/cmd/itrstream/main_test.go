@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/itrstream/itrstream/pipeline/demo"
+	"github.com/itrstream/itrstream/schemas"
+)
+
+func call(args ...string) (status int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	status = run(args, &out, &errs)
+	return status, out.String(), errs.String()
+}
+
+func TestDemoSummaryAddsUp(t *testing.T) {
+	status, out, errs := call("demo", "--json", "--set", "model.bundle=../../../model/bundles/itr-mini")
+	require.Equal(t, 0, status, errs)
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	var s demo.Summary
+	require.NoError(t, json.Unmarshal([]byte(lines[len(lines)-1]), &s), "the last line is JSON")
+	require.GreaterOrEqual(t, s.PostsIn, 200)
+	require.Equal(t, s.PostsIn, s.Results+s.Tombstones+s.DeadLetters)
+	require.Greater(t, len(lines), s.PostsIn, "every outcome is printed")
+	require.Positive(t, s.Tombstones)
+	require.Positive(t, s.DeadLetters)
+	require.Equal(t, 8, s.Clusters)
+	require.Len(t, s.Labels, schemas.Relations)
+	for _, name := range schemas.RelationNames() {
+		require.Contains(t, s.Labels, name)
+	}
+	require.Positive(t, s.PostsPerSecond)
+	require.GreaterOrEqual(t, s.LatencyMS.P99, s.LatencyMS.P50)
+	require.Equal(t, "itr-mini", s.Model.Name)
+	require.Len(t, s.Model.Digest, 64)
+}
+
+func TestValidate(t *testing.T) {
+	t.Parallel()
+	good := filepath.Join(t.TempDir(), "good.yaml")
+	require.NoError(t, os.WriteFile(good, []byte("kafka: {group: labels}\n"), 0o600))
+	status, out, errs := call("validate", "-c", good)
+	require.Equal(t, 0, status, errs)
+	require.Contains(t, out, "valid")
+
+	bad := filepath.Join(t.TempDir(), "bad.yaml")
+	require.NoError(t, os.WriteFile(bad, []byte("kafka: {grop: labels}\n"), 0o600))
+	status, _, errs = call("validate", "-c", bad)
+	require.Equal(t, 1, status)
+	require.Contains(t, errs, "kafka.grop: unknown key")
+
+	status, _, errs = call("validate", "-c", filepath.Join(t.TempDir(), "missing.yaml"))
+	require.Equal(t, 1, status)
+	require.Contains(t, errs, "missing.yaml")
+}
+
+func TestEveryCommandHasExamples(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{}, {"run"}, {"demo"}, {"validate"}, {"topics"}, {"topics", "create"}, {"version"}} {
+		status, out, _ := call(append(args, "--help")...)
+		require.Equal(t, 0, status)
+		require.Contains(t, out, "Examples:", args)
+	}
+}
+
+func TestVersionAsJSON(t *testing.T) {
+	t.Parallel()
+	status, out, _ := call("version", "--json")
+	require.Equal(t, 0, status)
+	var v map[string]string
+	require.NoError(t, json.Unmarshal([]byte(out), &v))
+	require.NotEmpty(t, v["version"])
+}
+
+func TestUnknownCommandIsAnError(t *testing.T) {
+	t.Parallel()
+	status, _, errs := call("lable")
+	require.Equal(t, 1, status)
+	require.Contains(t, errs, "unknown command")
+}
+
+func TestTopicsNeedABroker(t *testing.T) {
+	t.Parallel()
+	status, _, errs := call("topics", "create")
+	require.Equal(t, 1, status)
+	require.Contains(t, errs, "kafka.brokers")
+}
