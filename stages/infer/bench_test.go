@@ -37,10 +37,31 @@ func BenchmarkPairs(b *testing.B) {
 	m, err := model.Open(bundle, model.Options{Device: "cpu"})
 	require.NoError(b, err)
 	defer func() { require.NoError(b, m.Close()) }()
-	posts := newBenchPosts(m, 32)
+	posts := newBenchPosts(m.Transform().Size(), 32)
 	b.Run("limit", func(b *testing.B) { benchLimit(b, bundle, m.Manifest(), posts) })
 	b.Run("encode", func(b *testing.B) { benchEncode(b, m, posts) })
-	b.Run("stage", func(b *testing.B) { benchStage(b, m, posts) })
+	b.Run("stage", func(b *testing.B) { benchStage(b, m, posts, m.Height(), m.Width()) })
+}
+
+// still is an encoder that takes no time.
+type still struct{ out model.Output }
+
+func (still) Dim() int { return 768 }
+
+func (s still) Encode(_ context.Context, in model.Input) (model.Output, error) {
+	n := len(in.Pairs)
+	return model.Output{Scores: s.out.Scores[:n*schemas.Relations], Similarity: s.out.Similarity[:n], Embedding: s.out.Embedding[:n*768]}, nil
+}
+
+// BenchmarkStageAlone is what the stage itself costs: four batches of 32 pairs
+// on their way, and a model that takes no time.
+func BenchmarkStageAlone(b *testing.B) {
+	const most = 32
+	p := newBenchPosts(224*224*3, most)
+	encoder := still{model.Output{
+		Scores: make([]float32, most*schemas.Relations), Similarity: make([]float32, most), Embedding: make([]float32, most*768),
+	}}
+	benchStage(b, encoder, p, 224, 224)
 }
 
 // benchPosts are posts of one image each, with texts as long as tweets.
@@ -50,10 +71,10 @@ type benchPosts struct {
 	size   int     // of one
 }
 
-func newBenchPosts(m *model.Model, n int) benchPosts {
+func newBenchPosts(size, n int) benchPosts {
 	random := rand.New(rand.NewPCG(1, 2))
 	words := strings.Fields("the old bridge over river at night looks like this again today and we are here with friends")
-	p := benchPosts{size: m.Transform().Size()}
+	p := benchPosts{size: size}
 	p.pixels = make([]uint8, n*p.size)
 	for i := range p.pixels {
 		p.pixels[i] = uint8(random.Uint32())
@@ -178,12 +199,12 @@ func benchEncode(b *testing.B, m *model.Model, p benchPosts) {
 	})
 }
 
-func benchStage(b *testing.B, m *model.Model, p benchPosts) {
+func benchStage(b *testing.B, m Encoder, p benchPosts, height, width int) {
 	const callers = 4
 	stage, err := New(DefaultConfig(), Settings{Encoder: m, Alloc: memory.DefaultAllocator})
 	require.NoError(b, err)
 	defer stage.Close()
-	batch := p.batch(b, m)
+	batch := p.batch(b, height, width)
 	defer batch.Release()
 	measure(b, callers*len(p.texts), func() {
 		var group sync.WaitGroup
@@ -203,7 +224,7 @@ func benchStage(b *testing.B, m *model.Model, p benchPosts) {
 	})
 }
 
-func (p benchPosts) batch(b *testing.B, m *model.Model) *schemas.Batch {
+func (p benchPosts) batch(b *testing.B, height, width int) *schemas.Batch {
 	var posts, pairs []string
 	pixels := array.NewFixedSizeBinaryBuilder(memory.DefaultAllocator, &arrow.FixedSizeBinaryType{ByteWidth: p.size})
 	defer pixels.Release()
@@ -223,6 +244,6 @@ func (p benchPosts) batch(b *testing.B, m *model.Model) *schemas.Batch {
 	batch := schematest.Decoded(b, memory.DefaultAllocator, posts, pairs)
 	failures := reasons.NewArray()
 	failures.Retain()
-	batch.AddPairs(schemas.MediaFields(m.Height(), m.Width()), []arrow.Array{pixels.NewArray(), digests.NewArray(), failures, failures})
+	batch.AddPairs(schemas.MediaFields(height, width), []arrow.Array{pixels.NewArray(), digests.NewArray(), failures, failures})
 	return batch
 }
