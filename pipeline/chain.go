@@ -63,7 +63,10 @@ func (r *runner) handle(ctx context.Context, a *kafka.Assignment) error {
 		case errors.Is(err, errRedo), errors.Is(err, cluster.ErrClaimAgain):
 			log.InfoContext(ctx, "claiming the partition again", "reason", err)
 		case errors.Is(err, cluster.ErrFenced):
-			if err := r.confirm(ctx, a, log); err != nil {
+			switch err := r.confirm(ctx, a, log); {
+			case errors.Is(err, kafka.ErrGenerationEnded):
+				return nil
+			case err != nil:
 				return err
 			}
 		case isTransient(err):
@@ -81,8 +84,8 @@ func (r *runner) handle(ctx context.Context, a *kafka.Assignment) error {
 // said that somebody else has claimed it.
 func (r *runner) confirm(ctx context.Context, a *kafka.Assignment, log *slog.Logger) error {
 	err := retry(ctx, log, "asking the group whether the partition is still ours", func() error { return a.Alive(ctx) })
-	if errors.Is(err, kafka.ErrGenerationEnded) || ctx.Err() != nil {
-		return nil // the next attempt fails in the same way, or ctx has ended
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // the generation has ended meanwhile
 	}
 	return err
 }

@@ -55,7 +55,7 @@ func Run(ctx context.Context, cfg config.Config, s Settings) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	if err := run(ctx, cfg, s); err != nil && !(ctx.Err() != nil && errors.Is(err, context.Canceled)) {
+	if err := run(ctx, cfg, s); err != nil && (ctx.Err() == nil || !errors.Is(err, context.Canceled)) {
 		return err
 	}
 	return nil
@@ -83,7 +83,7 @@ func run(ctx context.Context, cfg config.Config, s Settings) (err error) {
 	}
 	defer func() { err = errors.Join(err, rdb.Close()) }()
 
-	m, err := model.Open(cfg.Model.Bundle, model.Options{
+	m, err := model.Open(cfg.Model.Bundle, model.Options{ //nolint:contextcheck // opening ends by itself; its warm-up runs need no context
 		Library: cfg.Model.Library, Device: cfg.Model.Device, Threads: cfg.Model.Threads, Log: s.Log,
 	})
 	if err != nil {

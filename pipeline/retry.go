@@ -22,7 +22,7 @@ func retry(ctx context.Context, log *slog.Logger, what string, do func() error) 
 		switch {
 		case err == nil:
 			if waiting {
-				log.InfoContext(ctx, what+": going on")
+				log.InfoContext(ctx, "going on", "doing", what)
 			}
 			return struct{}{}, nil
 		case !errors.As(err, &away):
@@ -30,7 +30,7 @@ func retry(ctx context.Context, log *slog.Logger, what string, do func() error) 
 		}
 		if !waiting {
 			waiting = true
-			log.WarnContext(ctx, what+": waiting, and trying again", "error", err)
+			log.WarnContext(ctx, "waiting, and trying again", "doing", what, "error", err)
 		}
 		return struct{}{}, err
 	}, backoff.WithBackOff(&backoff.ExponentialBackOff{

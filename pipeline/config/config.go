@@ -165,7 +165,7 @@ func prefixed(section string, err error) []error {
 	if err == nil {
 		return nil
 	}
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // the very shape of errors.Join
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{fmt.Errorf("%s.%w", section, err)}
 	}

@@ -61,8 +61,8 @@ func Run(ctx context.Context, cfg config.Config, o Options) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	tally := newTally(posts, o.Settings.Now)
-	print := newPrinter(o.Out, o.Progress, len(posts), o.Settings.Now())
-	print.heading()
+	show := newPrinter(o.Out, o.Progress, len(posts), o.Settings.Now())
+	show.heading()
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return pipeline.Run(ctx, cfg, o.Settings) })
@@ -72,7 +72,7 @@ func Run(ctx context.Context, cfg config.Config, o Options) error {
 	for _, t := range topics {
 		if t.Name == cfg.Topics.Results || t.Name == cfg.Topics.DeadLetter {
 			for p := range t.Partitions {
-				tail := &tail{client: client, topic: t.Name, partition: int32(p), settings: o.Settings} //nolint:gosec // a handful
+				tail := &tail{client: client, topic: t.Name, partition: int32(p), settings: o.Settings}
 				g.Go(func() error { return tail.run(ctx, t.Name == cfg.Topics.DeadLetter, outcomes) })
 			}
 		}
@@ -86,11 +86,11 @@ func Run(ctx context.Context, cfg config.Config, o Options) error {
 			case <-ctx.Done():
 				return ctx.Err()
 			case <-tick.C:
-				print.step(tally, o.Settings.Now())
+				show.step(tally, o.Settings.Now())
 			case x := <-outcomes:
 				if tally.add(x) {
 					<-room
-					print.outcome(x)
+					show.outcome(x)
 				}
 			}
 		}
@@ -106,7 +106,7 @@ func Run(ctx context.Context, cfg config.Config, o Options) error {
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
-	return print.summary(tally.summary(), o.JSON)
+	return show.summary(tally.summary(), o.JSON)
 }
 
 // feed produces the posts in order, with at most inFlight of them without an

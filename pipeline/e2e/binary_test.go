@@ -24,7 +24,7 @@ func TestRealKcat(t *testing.T) {
 	require.NoError(t, err, "kcat is needed: apt-get install kcat")
 	s := realServices(t)
 	binary := filepath.Join(t.TempDir(), "itrstream")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../cmd/itrstream").CombinedOutput() //nolint:gosec // fixed arguments
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../cmd/itrstream").CombinedOutput()
 	require.NoError(t, err, string(out))
 	file := filepath.Join(t.TempDir(), "itrstream.yaml")
 	bundle, err := filepath.Abs(shippedBundle)
@@ -41,15 +41,15 @@ topics:
   create: false
 `), 0o600))
 
-	missing, err := exec.CommandContext(t.Context(), binary, "run", "-c", file).CombinedOutput() //nolint:gosec // our own binary
+	missing, err := exec.CommandContext(t.Context(), binary, "run", "-c", file).CombinedOutput()
 	require.Error(t, err, "topics are missing and may not be created")
 	require.Contains(t, string(missing), "posts")
 
-	created, err := exec.CommandContext(t.Context(), binary, "topics", "create", "-c", file, "--set", "topics.partitions=2").CombinedOutput() //nolint:gosec // our own binary
+	created, err := exec.CommandContext(t.Context(), binary, "topics", "create", "-c", file, "--set", "topics.partitions=2").CombinedOutput()
 	require.NoError(t, err, string(created))
 	require.Contains(t, string(created), "deadletter")
 
-	worker := exec.CommandContext(t.Context(), binary, "run", "-c", file) //nolint:gosec // our own binary
+	worker := exec.CommandContext(t.Context(), binary, "run", "-c", file)
 	var log bytes.Buffer
 	worker.Stderr = &log
 	require.NoError(t, worker.Start())
@@ -59,14 +59,14 @@ topics:
 		"media": []map[string]string{{"data": base64.StdEncoding.EncodeToString(newWriter(t, 6).images[0])}},
 	})
 	require.NoError(t, err)
-	produce := exec.CommandContext(t.Context(), kcat, "-b", s.brokers[0], "-t", "posts", "-P", "-k", "author-1") //nolint:gosec // found on PATH
+	produce := exec.CommandContext(t.Context(), kcat, "-b", s.brokers[0], "-t", "posts", "-P", "-k", "author-1")
 	produce.Stdin = bytes.NewReader(post)
 	out, err = produce.CombinedOutput()
 	require.NoError(t, err, string(out))
 
 	var result schemas.Result
 	require.Eventually(t, func() bool {
-		out, err := exec.CommandContext(t.Context(), kcat, "-b", s.brokers[0], "-t", "results", "-C", "-e", "-q", "-f", "%k\t%s\n").Output() //nolint:gosec // found on PATH
+		out, err := exec.CommandContext(t.Context(), kcat, "-b", s.brokers[0], "-t", "results", "-C", "-e", "-q", "-f", "%k\t%s\n").Output()
 		key, value, found := strings.Cut(strings.TrimSpace(string(out)), "\t")
 		return err == nil && found && key == "from-kcat" && json.Unmarshal([]byte(value), &result) == nil
 	}, time.Minute, 200*time.Millisecond, log.String())

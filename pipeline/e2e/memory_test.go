@@ -34,13 +34,13 @@ func TestMemoryIsBoundedByConfiguration(t *testing.T) {
 	o.wait(patience)
 	stopped.end(t)
 
-	r := rand.New(rand.NewPCG(5, 5)) //nolint:gosec // test data
+	r := rand.New(rand.NewPCG(5, 5))
 	noise := make([]byte, 150<<10)
 	for i := range posts {
 		// A good image with noise behind it: large, and quick to decode.
 		data := append([]byte(nil), first.images[i%len(first.images)]...)
 		for j := range noise {
-			noise[j] = byte(r.Uint32()) //nolint:gosec // noise
+			noise[j] = byte(r.Uint32())
 		}
 		id := fmt.Sprintf("large-%d", i)
 		value, err := json.Marshal(schemas.Post{Schema: schemas.PostSchema, PostID: id, Text: "large", Media: []schemas.Media{{Data: append(data, noise...)}}})

@@ -259,7 +259,7 @@ func (o *oracle) folded() (count, checksum uint64) {
 		}
 		for _, i := range in.images {
 			count++
-			checksum += schemas.PairChecksum(schemas.Partition{Topic: o.topic, ID: in.partition}, in.offset, int32(i)) //nolint:gosec // a handful
+			checksum += schemas.PairChecksum(schemas.Partition{Topic: o.topic, ID: in.partition}, in.offset, int32(i))
 		}
 	}
 	return count, checksum

@@ -40,7 +40,7 @@ type writer struct {
 
 func newWriter(t *testing.T, seed uint64) *writer {
 	t.Helper()
-	w := &writer{t: t, r: rand.New(rand.NewPCG(seed, 1))} //nolint:gosec // test data
+	w := &writer{t: t, r: rand.New(rand.NewPCG(seed, 1))}
 	for range 24 {
 		w.images = append(w.images, w.picture())
 	}
@@ -51,7 +51,7 @@ func newWriter(t *testing.T, seed uint64) *writer {
 func (w *writer) picture() []byte {
 	im := image.NewRGBA(image.Rect(0, 0, 40+w.r.IntN(80), 40+w.r.IntN(80)))
 	for range 6 {
-		c := color.RGBA{R: uint8(w.r.IntN(256)), G: uint8(w.r.IntN(256)), B: uint8(w.r.IntN(256)), A: 255} //nolint:gosec // below 256
+		c := color.RGBA{R: uint8(w.r.IntN(256)), G: uint8(w.r.IntN(256)), B: uint8(w.r.IntN(256)), A: 255}
 		x, y := w.r.IntN(im.Rect.Dx()), w.r.IntN(im.Rect.Dy())
 		for i := range 30 {
 			for j := range 30 {

@@ -109,7 +109,7 @@ func holdsEveryPair(t *testing.T, o *oracle, bootstrap int, got cluster.Totals) 
 	count, checksum := o.folded()
 	require.Equal(t, count, got.Count, "pairs folded")
 	require.Equal(t, checksum, got.Checksum, "sum of the marks of all pairs folded")
-	require.Greater(t, count, uint64(bootstrap), "the test sends enough for centroids") //nolint:gosec // positive
+	require.Greater(t, count, uint64(bootstrap), "the test sends enough for centroids")
 	require.False(t, got.Bootstrapping)
 	require.Equal(t, 8, got.Clusters)
 }

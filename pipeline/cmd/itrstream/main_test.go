@@ -21,6 +21,7 @@ func call(args ...string) (status int, stdout, stderr string) {
 }
 
 func TestDemoSummaryAddsUp(t *testing.T) {
+	t.Parallel()
 	status, out, errs := call("demo", "--json", "--set", "model.bundle=../../../model/bundles/itr-mini")
 	require.Equal(t, 0, status, errs)
 	lines := strings.Split(strings.TrimSpace(out), "\n")
