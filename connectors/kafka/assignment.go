@@ -97,17 +97,6 @@ func (a *Assignment) Commit(ctx context.Context, next int64, metadata string) er
 	return &stages.Transient{Err: fmt.Errorf("kafka: %s: the broker left it out", doing)}
 }
 
-func (c *Client) heartbeat(ctx context.Context, generation int32, member string) error {
-	call, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	const doing = "sending a heartbeat"
-	res, err := c.admin.Heartbeat(call, &kafkago.HeartbeatRequest{GroupID: c.cfg.Group, GenerationID: generation, MemberID: member})
-	if err != nil {
-		return classify(ctx, doing, err)
-	}
-	return classify(ctx, doing, res.Error)
-}
-
 // Sink takes everything that comes of a batch.
 type Sink interface {
 	// Emit sends a batch's records and then moves its partition's position to

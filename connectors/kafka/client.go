@@ -92,6 +92,12 @@ func Dial(ctx context.Context, cfg Config, set Settings) (*Client, error) {
 	meta, err := c.metadata(ctx)
 	if err != nil {
 		c.Close()
+		if errors.Is(err, kafkago.SASLAuthenticationFailed) {
+			// Some brokers refuse by closing the connection; at this point that
+			// is more likely than one that just goes down.
+			return nil, fmt.Errorf("kafka: %s refused user %s: check kafka.sasl: %w",
+				strings.Join(cfg.Brokers, ", "), cfg.SASL.Username, kafkago.SASLAuthenticationFailed)
+		}
 		return nil, fmt.Errorf("kafka: no broker of %s answered: check kafka.brokers, kafka.tls and kafka.sasl: %w",
 			strings.Join(cfg.Brokers, ", "), err)
 	}

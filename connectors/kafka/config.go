@@ -57,20 +57,23 @@ type TLS struct {
 type SASL struct {
 	Mechanism    string `mapstructure:"mechanism"` // empty for none, plain, scram-sha-256, scram-sha-512
 	Username     string `mapstructure:"username"`
-	Password     string `mapstructure:"password"`
+	Password     Secret `mapstructure:"password"`
 	PasswordFile string `mapstructure:"password_file"`
 }
 
-// LogValue keeps the password out of logs.
-func (s SASL) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("mechanism", s.Mechanism), slog.String("username", s.Username))
-}
+// Secret is a text that no log, error or printout shows.
+type Secret string
 
-// String keeps the password out of everything that prints a Config.
-func (s SASL) String() string { return fmt.Sprintf("{%s %s}", s.Mechanism, s.Username) }
+const hidden = "(hidden)"
 
-// GoString keeps the password out of %#v.
-func (s SASL) GoString() string { return "kafka.SASL" + s.String() }
+// String hides the secret from fmt.
+func (Secret) String() string { return hidden }
+
+// GoString hides the secret from %#v.
+func (Secret) GoString() string { return hidden }
+
+// MarshalText hides the secret from JSON, YAML and slog.
+func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 // DefaultConfig returns what applies where operators say nothing.
 func DefaultConfig() Config {
@@ -104,7 +107,7 @@ func (c Config) Validate() error {
 	}
 	oneOf := func(key, value string, allowed ...string) {
 		if !slices.Contains(allowed, value) {
-			fault(key, fmt.Sprintf("%q", value), "one of "+strings.Join(allowed, ", "))
+			fault(key, fmt.Sprintf("%q", value), "one of "+strings.TrimPrefix(strings.Join(allowed, ", "), ", "))
 		}
 	}
 	for i, b := range c.Brokers {
@@ -132,7 +135,7 @@ func (c Config) Validate() error {
 	if c.HeartbeatInterval < 10*time.Millisecond {
 		fault("heartbeat_interval", c.HeartbeatInterval, "10ms at least")
 	}
-	if c.SessionTimeout < 3*c.HeartbeatInterval || c.SessionTimeout > time.Hour {
+	if c.SessionTimeout < time.Millisecond || c.SessionTimeout < 3*c.HeartbeatInterval || c.SessionTimeout > time.Hour {
 		fault("session_timeout", c.SessionTimeout, fmt.Sprintf("between three times heartbeat_interval (%s) and 1h", 3*c.HeartbeatInterval))
 	}
 	if c.RebalanceTimeout < time.Second || c.RebalanceTimeout > time.Hour {
@@ -145,13 +148,17 @@ func (c Config) Validate() error {
 		fault("tls.enabled", false, "true when other tls keys are set")
 	}
 	oneOf("sasl.mechanism", c.SASL.Mechanism, "", "plain", "scram-sha-256", "scram-sha-512")
-	switch {
-	case c.SASL.Mechanism == "" && (c.SASL.Username != "" || c.SASL.Password != "" || c.SASL.PasswordFile != ""):
-		fault("sasl.mechanism", `""`, "given when other sasl keys are set")
-	case c.SASL.Mechanism != "" && c.SASL.Username == "":
-		fault("sasl.username", `""`, "given when sasl.mechanism is")
-	case c.SASL.Mechanism != "" && (c.SASL.Password == "") == (c.SASL.PasswordFile == ""):
-		fault("sasl.password", "both or neither of sasl.password and sasl.password_file are set", "one of the two")
+	if c.SASL.Mechanism == "" {
+		if c.SASL != (SASL{}) {
+			fault("sasl.mechanism", `""`, "given when other sasl keys are set")
+		}
+	} else {
+		if c.SASL.Username == "" {
+			fault("sasl.username", `""`, "given when sasl.mechanism is")
+		}
+		if (c.SASL.Password == "") == (c.SASL.PasswordFile == "") {
+			fault("sasl.password", "both or neither of sasl.password and sasl.password_file are set", "one of the two")
+		}
 	}
 	return errors.Join(errs...)
 }

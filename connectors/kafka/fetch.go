@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -18,26 +17,15 @@ const (
 	// Kafka 0.11 to 4.x answer in this range.
 	minFetchVersion = 4
 	maxFetchVersion = 11
-	// maxResponse is more than any broker sends for the limits that Config
-	// allows: what claims to be longer is not Kafka.
-	maxResponse = maxBytesLimit + 64<<20
-	readStep    = 1 << 20
 )
 
 // fetchExchange is one fetch of one partition. The transport routes, encrypts
 // and authenticates it like any fetch.Request; only the answer is read here,
 // as bytes, for package recordset.
-//
-// The transport may go on reading after its caller has given up, so the
-// exchange owns its buffer until RoundTrip has returned without an error.
 type fetchExchange struct {
-	request     fetch.Request
-	clientID    string
-	correlation int32
-	version     int16
-	buf         []byte
-
-	answer fetchAnswer
+	exchange
+	request fetch.Request
+	answer  fetchAnswer
 }
 
 // fetchAnswer is what a broker says about one partition.
@@ -55,8 +43,8 @@ type abortedTxn struct {
 	producer, first int64
 }
 
-func newFetchExchange(p schemas.Partition, offset int64, maxWaitMillis, maxBytes int32) *fetchExchange {
-	return &fetchExchange{request: fetch.Request{
+func newFetchExchange(x exchange, p schemas.Partition, offset int64, maxWaitMillis, maxBytes int32) *fetchExchange {
+	return &fetchExchange{exchange: x, request: fetch.Request{
 		ReplicaID:      -1,
 		MaxWaitTime:    maxWaitMillis,
 		MinBytes:       1,
@@ -85,7 +73,7 @@ func (f *fetchExchange) Broker(cluster protocol.Cluster) (protocol.Broker, error
 }
 
 // Required makes the transport hand over its connection, and tells the
-// version that was agreed with the broker.
+// versions that were agreed with the broker.
 func (f *fetchExchange) Required(versions map[protocol.ApiKey]int16) bool {
 	f.version = versions[protocol.Fetch]
 	return true
@@ -96,48 +84,15 @@ func (f *fetchExchange) RawExchange(rw io.ReadWriter) (protocol.Message, error) 
 	if f.version < minFetchVersion || f.version > maxFetchVersion {
 		return nil, fmt.Errorf("fetch version %d: brokers of Kafka 0.11 or later are needed", f.version)
 	}
-	if err := protocol.WriteRequest(rw, f.version, f.correlation, f.clientID, &f.request); err != nil {
+	body, err := f.call(rw, &f.request)
+	if err != nil {
 		return nil, err
 	}
-	var size [4]byte
-	if _, err := io.ReadFull(rw, size[:]); err != nil {
-		return nil, err
-	}
-	n := int32(binary.BigEndian.Uint32(size[:])) //nolint:gosec // a signed field
-	if n < 4 || n > maxResponse {
-		return nil, fmt.Errorf("a fetch response of %d bytes: this is not a Kafka broker", n)
-	}
-	var err error
-	if f.buf, err = readGrowing(rw, f.buf[:0], int(n)); err != nil {
-		return nil, err
-	}
-	if got := int32(binary.BigEndian.Uint32(f.buf)); got != f.correlation { //nolint:gosec // a signed field
-		return nil, fmt.Errorf("fetch response %d for request %d", got, f.correlation)
-	}
-	f.answer, err = parseFetch(f.buf[4:], f.version)
+	f.answer, err = parseFetch(body, f.version)
 	if err != nil {
 		return nil, err
 	}
 	return f, nil
-}
-
-// readGrowing reads n bytes into buf, believing in at most readStep of them
-// before they are there.
-func readGrowing(r io.Reader, buf []byte, n int) ([]byte, error) {
-	for len(buf) < n {
-		at := len(buf)
-		step := min(n-at, max(readStep, at, cap(buf)-at))
-		if cap(buf)-at < step {
-			grown := make([]byte, at, at+step)
-			copy(grown, buf)
-			buf = grown
-		}
-		buf = buf[:at+step]
-		if _, err := io.ReadFull(r, buf[at:]); err != nil {
-			return buf[:at], err
-		}
-	}
-	return buf, nil
 }
 
 var errFetchFormat = errors.New("the fetch response is malformed")
@@ -178,42 +133,4 @@ func parseFetch(b []byte, version int16) (fetchAnswer, error) {
 		return fetchAnswer{}, errFetchFormat
 	}
 	return a, nil
-}
-
-// wire reads Kafka's fixed-size fields; after a fault it reads zeros.
-type wire struct {
-	b      []byte
-	failed bool
-}
-
-func (w *wire) take(n int64) []byte {
-	if n < 0 || n > int64(len(w.b)) {
-		w.failed = true
-		w.b = nil
-		return nil
-	}
-	v := w.b[:n:n]
-	w.b = w.b[n:]
-	return v
-}
-
-func (w *wire) int16() int16 {
-	if v := w.take(2); v != nil {
-		return int16(binary.BigEndian.Uint16(v)) //nolint:gosec // a signed field
-	}
-	return 0
-}
-
-func (w *wire) int32() int32 {
-	if v := w.take(4); v != nil {
-		return int32(binary.BigEndian.Uint32(v)) //nolint:gosec // a signed field
-	}
-	return 0
-}
-
-func (w *wire) int64() int64 {
-	if v := w.take(8); v != nil {
-		return int64(binary.BigEndian.Uint64(v)) //nolint:gosec // a signed field
-	}
-	return 0
 }

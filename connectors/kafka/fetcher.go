@@ -260,10 +260,9 @@ func (f *Fetcher) unreadable(err error) {
 // fill asks the leader for what follows f.next.
 func (f *Fetcher) fill(ctx context.Context) error {
 	cfg := &f.c.cfg
-	wait := int32(cfg.FetchMaxWait.Milliseconds())                             //nolint:gosec // validated
-	x := newFetchExchange(f.p, f.next, max(wait, 1), int32(cfg.FetchMaxBytes)) //nolint:gosec // validated
-	x.clientID, x.correlation, x.buf = cfg.ClientID, f.c.correlation.Add(1), f.buf
-	f.buf = nil // the exchange may outlive this call
+	wait := int32(cfg.FetchMaxWait.Milliseconds())                                          //nolint:gosec // validated
+	x := newFetchExchange(f.c.exchange(f.buf), f.p, f.next, wait, int32(cfg.FetchMaxBytes)) //nolint:gosec // validated
+	f.buf = nil                                                                             // the exchange may outlive this call
 	doing := fmt.Sprintf("fetching %s at offset %d", f.p, f.next)
 	if _, err := f.c.roundTrip(ctx, cfg.FetchMaxWait, x); err != nil {
 		return classify(ctx, doing, err)

@@ -40,7 +40,7 @@ func (t TLS) config() (*tls.Config, error) {
 
 // mechanism builds the SASL mechanism; nil when SASL is off.
 func (s SASL) mechanism() (sasl.Mechanism, error) {
-	password := s.Password
+	password := string(s.Password)
 	if s.PasswordFile != "" {
 		b, err := os.ReadFile(s.PasswordFile)
 		if err != nil {

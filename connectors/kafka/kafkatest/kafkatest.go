@@ -139,12 +139,13 @@ func (b *Broker) configure(opts Options) error {
 	}
 	format := []string{"-t", clusterID, "-c", b.propertiesFile()}
 	if opts.Secure {
-		if b.Secure, err = newSecure(b.dir, b.ports[2], b.ports[3]); err != nil {
+		b.Secure = &Secure{SASLAddr: address(b.ports[2]), MutualAddr: address(b.ports[3])}
+		if b.Secure.Certificates, err = NewCertificates(b.dir); err != nil {
 			return err
 		}
 		listeners = append(listeners, "SASL://"+b.Secure.SASLAddr, "MUTUAL://"+b.Secure.MutualAddr)
 		protocols = append(protocols, "SASL:SASL_SSL", "MUTUAL:SSL")
-		properties = append(properties, b.Secure.properties...)
+		properties = append(properties, b.Secure.properties()...)
 		for _, m := range []string{"SCRAM-SHA-256", "SCRAM-SHA-512"} {
 			format = append(format, "--add-scram", fmt.Sprintf("%s=[name=%s,password=%s]", m, Username, Password))
 		}

@@ -23,50 +23,63 @@ const (
 
 // Secure tells how to reach the secure listeners.
 type Secure struct {
+	Certificates
 	SASLAddr   string // TLS and SASL
 	MutualAddr string // TLS that asks for a certificate
-	CAFile     string // PEM of the authority that signed the rest
-	CertFile   string // PEM of a client's certificate
-	KeyFile    string // PEM of its key
-
-	properties [][2]string
 }
 
-// newSecure makes an authority, a certificate for the broker and one for a
-// client, and the properties for two listeners. Kafka reads PEM, so no
-// keystore tool is needed.
-func newSecure(dir string, saslPort, mutualPort int) (*Secure, error) {
-	s := &Secure{
-		SASLAddr: address(saslPort), MutualAddr: address(mutualPort),
-		CAFile: filepath.Join(dir, "ca.pem"), CertFile: filepath.Join(dir, "client.pem"), KeyFile: filepath.Join(dir, "client-key.pem"),
+// Certificates are PEM files of an authority and what it signed.
+type Certificates struct {
+	CAFile     string
+	CertFile   string // of a client called Username
+	KeyFile    string // its key
+	BrokerFile string // of a broker at 127.0.0.1: key and certificate
+}
+
+// NewCertificates writes certificates that hold for a day to dir.
+func NewCertificates(dir string) (Certificates, error) {
+	c := Certificates{
+		CAFile: filepath.Join(dir, "ca.pem"), BrokerFile: filepath.Join(dir, "broker.pem"),
+		CertFile: filepath.Join(dir, "client.pem"), KeyFile: filepath.Join(dir, "client-key.pem"),
 	}
-	ca, err := newPair(&x509.Certificate{Subject: pkix.Name{CommonName: "kafkatest authority"}, IsCA: true,
-		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, nil)
+	ca, err := newPair(&x509.Certificate{
+		Subject: pkix.Name{CommonName: "kafkatest authority"}, IsCA: true,
+		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}, nil)
 	if err != nil {
-		return nil, err
+		return c, err
 	}
-	broker, err := newPair(&x509.Certificate{Subject: pkix.Name{CommonName: "broker"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}, ca)
+	broker, err := newPair(&x509.Certificate{
+		Subject: pkix.Name{CommonName: "broker"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}, ca)
 	if err != nil {
-		return nil, err
+		return c, err
 	}
-	client, err := newPair(&x509.Certificate{Subject: pkix.Name{CommonName: Username},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, ca)
+	client, err := newPair(&x509.Certificate{
+		Subject:     pkix.Name{CommonName: Username},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}, ca)
 	if err != nil {
-		return nil, err
+		return c, err
 	}
-	keystore := filepath.Join(dir, "broker.pem")
 	for name, content := range map[string][]byte{
-		s.CAFile: ca.certPEM, s.CertFile: client.certPEM, s.KeyFile: client.keyPEM,
-		keystore: append(broker.keyPEM, broker.certPEM...),
+		c.CAFile: ca.certPEM, c.CertFile: client.certPEM, c.KeyFile: client.keyPEM,
+		c.BrokerFile: append(broker.keyPEM, broker.certPEM...),
 	} {
 		if err := os.WriteFile(name, content, 0o600); err != nil {
-			return nil, err
+			return c, err
 		}
 	}
-	s.properties = [][2]string{
+	return c, nil
+}
+
+// properties are those of the secure listeners. Kafka reads PEM, so no
+// keystore tool is needed.
+func (s *Secure) properties() [][2]string {
+	properties := [][2]string{
 		{"ssl.keystore.type", "PEM"},
-		{"ssl.keystore.location", keystore},
+		{"ssl.keystore.location", s.BrokerFile},
 		{"ssl.truststore.type", "PEM"},
 		{"ssl.truststore.location", s.CAFile},
 		{"listener.name.mutual.ssl.client.auth", "required"},
@@ -75,11 +88,11 @@ func newSecure(dir string, saslPort, mutualPort int) (*Secure, error) {
 			`org.apache.kafka.common.security.plain.PlainLoginModule required user_%s="%s";`, Username, Password)},
 	}
 	for _, m := range []string{"scram-sha-256", "scram-sha-512"} {
-		s.properties = append(s.properties, [2]string{
+		properties = append(properties, [2]string{
 			"listener.name.sasl." + m + ".sasl.jaas.config", "org.apache.kafka.common.security.scram.ScramLoginModule required;",
 		})
 	}
-	return s, nil
+	return properties
 }
 
 type pair struct {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
 
 	"github.com/segmentio/kafka-go/compress"
 )
@@ -86,7 +87,7 @@ func Split(set []byte) (b Batch, rest []byte, err error) {
 	}
 	first := readInt64(raw)
 	lastDelta := readInt32(raw[lastDeltaAt:])
-	if first < 0 || lastDelta < 0 {
+	if first < 0 || lastDelta < 0 || first > math.MaxInt64-int64(lastDelta)-1 {
 		return Batch{}, set, fmt.Errorf("%w: it spans %d offsets from %d", ErrCorrupt, int64(lastDelta)+1, first)
 	}
 	return Batch{

@@ -1,0 +1,114 @@
+package kafka
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+
+	"github.com/segmentio/kafka-go/protocol"
+)
+
+const (
+	// maxResponse is more than any broker sends for the limits that Config
+	// allows: what claims to be longer is not Kafka.
+	maxResponse = maxBytesLimit + 64<<20
+	readStep    = 1 << 20
+)
+
+// exchange is a request whose answer is read here instead of by kafka-go,
+// which calls that a raw exchange. Routing, encryption, authentication and the
+// request's encoding stay with kafka-go.
+//
+// The transport may go on reading after its caller has given up, so the
+// exchange owns its buffer until RoundTrip has returned without an error.
+type exchange struct {
+	clientID    string
+	correlation int32
+	version     int16
+	buf         []byte
+}
+
+func (c *Client) exchange(buf []byte) exchange {
+	return exchange{clientID: c.cfg.ClientID, correlation: c.correlation.Add(1), buf: buf}
+}
+
+// call sends a request of a version that has no tagged fields and returns its
+// answer's body, which lies in the buffer.
+func (x *exchange) call(rw io.ReadWriter, req protocol.Message) ([]byte, error) {
+	if err := protocol.WriteRequest(rw, x.version, x.correlation, x.clientID, req); err != nil {
+		return nil, err
+	}
+	var size [4]byte
+	if _, err := io.ReadFull(rw, size[:]); err != nil {
+		return nil, err
+	}
+	n := int32(binary.BigEndian.Uint32(size[:])) //nolint:gosec // a signed field
+	if n < 4 || n > maxResponse {
+		return nil, fmt.Errorf("a response of %d bytes: this is not a Kafka broker", n)
+	}
+	var err error
+	if x.buf, err = readGrowing(rw, x.buf[:0], int(n)); err != nil {
+		return nil, err
+	}
+	if got := int32(binary.BigEndian.Uint32(x.buf)); got != x.correlation { //nolint:gosec // a signed field
+		return nil, fmt.Errorf("response %d came for request %d", got, x.correlation)
+	}
+	return x.buf[4:], nil
+}
+
+// readGrowing reads n bytes into buf, believing in at most readStep of them
+// before they are there.
+func readGrowing(r io.Reader, buf []byte, n int) ([]byte, error) {
+	for len(buf) < n {
+		at := len(buf)
+		step := min(n-at, max(readStep, at, cap(buf)-at))
+		if cap(buf)-at < step {
+			grown := make([]byte, at, at+step)
+			copy(grown, buf)
+			buf = grown
+		}
+		buf = buf[:at+step]
+		if _, err := io.ReadFull(r, buf[at:]); err != nil {
+			return buf[:at], err
+		}
+	}
+	return buf, nil
+}
+
+// wire reads Kafka's fixed-size fields; after a fault it reads zeros.
+type wire struct {
+	b      []byte
+	failed bool
+}
+
+func (w *wire) take(n int64) []byte {
+	if n < 0 || n > int64(len(w.b)) {
+		w.failed = true
+		w.b = nil
+		return nil
+	}
+	v := w.b[:n:n]
+	w.b = w.b[n:]
+	return v
+}
+
+func (w *wire) int16() int16 {
+	if v := w.take(2); v != nil {
+		return int16(binary.BigEndian.Uint16(v)) //nolint:gosec // a signed field
+	}
+	return 0
+}
+
+func (w *wire) int32() int32 {
+	if v := w.take(4); v != nil {
+		return int32(binary.BigEndian.Uint32(v)) //nolint:gosec // a signed field
+	}
+	return 0
+}
+
+func (w *wire) int64() int64 {
+	if v := w.take(8); v != nil {
+		return int64(binary.BigEndian.Uint64(v)) //nolint:gosec // a signed field
+	}
+	return 0
+}
