@@ -153,7 +153,7 @@ func workTogether(t *testing.T, addr string, disturb func()) {
 			select {
 			case <-done:
 				return
-			case <-time.After(30 * time.Millisecond):
+			case <-time.After(150 * time.Millisecond):
 				disturb()
 			}
 		}
@@ -186,11 +186,16 @@ func TestRealWorkTogether(t *testing.T) {
 func TestRealServerDies(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Start(t, redistest.Options{AppendOnly: true})
+	deaths := 0
 	workTogether(t, srv.Addr(), func() {
+		if deaths == 8 {
+			return
+		}
+		deaths++
 		srv.Kill()
-		time.Sleep(20 * time.Millisecond)
 		srv.Restart()
 	})
+	require.Positive(t, deaths)
 }
 
 // TestRealServerForgets kills a server that keeps nothing: every partition is

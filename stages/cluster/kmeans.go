@@ -9,21 +9,26 @@ import (
 )
 
 const (
-	restarts       = 3
 	tryIterations  = 5
 	fullIterations = 30
 	// settled is the relative gain in SSE below which k-means stops.
 	settled = 1e-4
 )
 
+// restarts is how often k-means starts: three times, and more often where that
+// costs nothing, because a small sample has bad optima. With k = 8 and 160
+// points the worst of 20 mixtures was 34 % above the truth with 3 starts, and
+// 1 % with 16.
+func restarts(points, k, dim int) int { return min(16, max(3, 1<<26/(points*k*dim))) }
+
 // kmeans returns up to k means of xs (‖x‖² in norms): k-means++ and a few
-// rounds of Lloyd, three times, and then the best to its end. Fewer than k
+// rounds of Lloyd, several times, and then the best to its end. Fewer than k
 // when there are fewer distinct points. tick is called between rounds; false
 // or an error ends it early.
 func kmeans(xs [][]float32, norms []float32, k int, random *rand.Rand, tick func() (bool, error)) ([][]float32, error) {
 	var best [][]float32
 	least := math.Inf(1)
-	for range restarts {
+	for range restarts(len(xs), k, len(xs[0])) {
 		means, err := seeds(xs, norms, k, random, tick)
 		if err != nil {
 			return nil, fmt.Errorf("cluster: first centroids: %w", err)
@@ -43,46 +48,66 @@ func kmeans(xs [][]float32, norms []float32, k int, random *rand.Rand, tick func
 	return best, err
 }
 
-// seeds picks points that are far apart: each with probability in proportion
-// to the squared distance to those before it.
+// seeds picks points that are far apart: candidates with probability in
+// proportion to the squared distance to those before, and of a few candidates
+// the one that leaves the smallest sum (greedy k-means++).
 func seeds(xs [][]float32, norms []float32, k int, random *rand.Rand, tick func() (bool, error)) ([][]float32, error) {
-	distance := make([]float64, len(xs))
-	for i := range distance {
-		distance[i] = math.Inf(1)
+	candidates := 2 + int(math.Log(float64(k)))
+	left := make([]float32, len(xs)) // squared distance to the nearest seed
+	for i := range left {
+		left[i] = math.MaxFloat32
 	}
 	var means [][]float32
-	next := random.IntN(len(xs))
+	picked := []int{random.IntN(len(xs))}
 	for {
 		if ok, err := tick(); err != nil || !ok {
 			return nil, err
 		}
-		c := append([]float32(nil), xs[next]...)
-		means = append(means, c)
-		if len(means) == k {
-			return means, nil
-		}
-		out := nearestAll(xs, [][]float32{c}, norms)
-		var sum float64
-		for i := range distance {
-			distance[i] = min(distance[i], float64(out[i].distance))
-			if distance[i] <= distanceNoise {
-				distance[i] = 0
+		var best []float32
+		var at int
+		least := math.Inf(1)
+		for _, i := range picked {
+			after, sum := closer(xs, norms, left, i)
+			if sum < least {
+				best, at, least = after, i, sum
 			}
-			sum += distance[i]
 		}
-		if sum == 0 {
+		left = best
+		means = append(means, append([]float32(nil), xs[at]...))
+		if len(means) == k || least == 0 {
 			return means, nil
 		}
-		at := random.Float64() * sum
-		for i, d := range distance {
-			if d > 0 {
-				next = i
-				if at -= d; at <= 0 {
-					break
-				}
+		picked = picked[:0]
+		for range candidates {
+			picked = append(picked, pick(left, random.Float64()*least))
+		}
+	}
+}
+
+// closer returns what left becomes with one more seed, and its sum.
+func closer(xs [][]float32, norms, left []float32, seed int) (after []float32, sum float64) {
+	after = make([]float32, len(left))
+	for i, m := range nearestAll(xs, xs[seed:seed+1], norms) {
+		if after[i] = min(left[i], m.distance); after[i] <= distanceNoise {
+			after[i] = 0
+		}
+		sum += float64(after[i])
+	}
+	return after, sum
+}
+
+// pick returns the index at which the running sum of weights reaches at.
+func pick(weights []float32, at float64) int {
+	last := 0
+	for i, w := range weights {
+		if w > 0 {
+			last = i
+			if at -= float64(w); at <= 0 {
+				break
 			}
 		}
 	}
+	return last
 }
 
 // lloyd moves means in place and returns the sum of squared distances before
