@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -40,6 +41,7 @@ type goldenEntry struct {
 	Similarity   float32   `json:"similarity"`
 	Embedding8   []float32 `json:"embedding_first8"`
 	CAM8         []float32 `json:"cam_first8"`
+	CAMSums      []float32 `json:"cam_sums"`
 }
 
 // TestGolden replays what each bundle was made with: ids and pixels must be
@@ -55,8 +57,8 @@ func TestGolden(t *testing.T) {
 			var entries []goldenEntry
 			require.NoError(t, json.Unmarshal(data, &entries))
 			require.NotEmpty(t, entries)
-			for _, e := range entries {
-				t.Run(e.Image, func(t *testing.T) {
+			for i, e := range entries {
+				t.Run(fmt.Sprint(i, " ", e.Image), func(t *testing.T) {
 					t.Parallel()
 					m.replay(t, dir, e)
 				})
@@ -88,20 +90,27 @@ func (m *Model) replay(t *testing.T, dir string, e goldenEntry) {
 	closeTo(t, "similarity", []float32{e.Similarity}, out.Similarity)
 	closeTo(t, "embedding", e.Embedding8, out.Embedding)
 
-	var flat []float32
+	var flat, sums []float32
 	cam, err := m.Explain(t.Context(), image, e.Text)
 	require.NoError(t, err)
 	for _, r := range cam.Relations {
 		require.Len(t, r, cam.Height*cam.Width)
 		flat = append(flat, r...)
+		var sum float64
+		for _, v := range r {
+			sum += float64(v)
+		}
+		sums = append(sums, float32(sum))
 	}
 	closeTo(t, "cam", e.CAM8, flat)
+	closeTo(t, "sums of cam", e.CAMSums, sums)
 }
 
 // closeTo compares want with the beginning of got.
 func closeTo(t *testing.T, what string, want, got []float32) {
 	t.Helper()
 	const tolerance = 1e-3
+	require.NotEmpty(t, want, what)
 	require.LessOrEqual(t, len(want), len(got), what)
 	for i, w := range want {
 		if math.Abs(float64(w-got[i])) > tolerance*max(1, math.Abs(float64(w))) {

@@ -154,6 +154,7 @@ def golden() -> None:
             "similarity": float(similarity[0]),
             "embedding_first8": embedding[0, :8].tolist(),
             "cam_first8": cam.reshape(-1)[:8].tolist(),
+            "cam_sums": cam[0].sum((1, 2)).tolist(),
         })
     (OUT / "golden.json").write_text(json.dumps(entries, indent=1) + "\n")
 
