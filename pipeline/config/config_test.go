@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/viper"
 	"github.com/stretchr/testify/require"
 
 	"github.com/itrstream/itrstream/pipeline/config"
@@ -125,7 +126,7 @@ func TestPasswordsFromTheEnvironment(t *testing.T) {
 		"ITRSTREAM_KAFKA_SASL_MECHANISM=plain", "ITRSTREAM_KAFKA_SASL_USERNAME=u", "ITRSTREAM_KAFKA_SASL_PASSWORD=p=,w",
 	}, nil)
 	require.NoError(t, err)
-	require.Equal(t, "p=,w", got.Kafka.SASL.Password)
+	require.Equal(t, "p=,w", string(got.Kafka.SASL.Password))
 }
 
 func TestDigestIsOfWhatDecides(t *testing.T) {
@@ -149,4 +150,21 @@ func TestEveryKeyHasAVariable(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "ITRSTREAM_KAFKA_TLS_CA_FILE", config.Variable("kafka.tls.ca_file"))
 	require.False(t, strings.Contains(config.Variable("a.b_c"), "."))
+}
+
+func TestReferenceListsEveryKeyWithItsDefault(t *testing.T) {
+	t.Parallel()
+	got, err := config.Load("reference.yaml", nil, nil)
+	require.NoError(t, err)
+	// An empty list in a file is a list; that it is empty is what matters.
+	want := config.Default()
+	want.Kafka.Brokers, want.Fetch.AllowNetworks, want.Fetch.DenyNetworks = []string{}, []string{}, []string{}
+	require.Equal(t, want, got)
+
+	file := viper.New()
+	file.SetConfigFile("reference.yaml")
+	require.NoError(t, file.ReadInConfig())
+	keys, err := config.Keys()
+	require.NoError(t, err)
+	require.ElementsMatch(t, keys, file.AllKeys())
 }

@@ -28,13 +28,9 @@ var notKeys = regexp.MustCompile(`^ITRSTREAM_(ONNXRUNTIME|KAFKA_LIBS|(.*_)?SERVI
 // ITRSTREAM_… of environ over the file, and key=value settings over both. It
 // reports every fault at once; the result is valid.
 func Load(path string, environ, settings []string) (Config, error) {
-	v := viper.New()
-	defaults, err := tree(Default())
+	v, err := defaults()
 	if err != nil {
 		return Config{}, err
-	}
-	if err := v.MergeConfigMap(defaults); err != nil {
-		return Config{}, fmt.Errorf("config: defaults: %w", err)
 	}
 	known := v.AllKeys()
 
@@ -146,13 +142,26 @@ func checkKey(key string, known []string) error {
 	return fmt.Errorf("%s: unknown key; allowed here: %s", key, strings.Join(allowed, ", "))
 }
 
-// tree turns the defaults into nested maps by their key names.
-func tree(c Config) (map[string]any, error) {
-	out := map[string]any{}
-	if err := mapstructure.Decode(c, &out); err != nil {
+// defaults is what holds before anything is read, as nested maps by key.
+func defaults() (*viper.Viper, error) {
+	tree := map[string]any{}
+	if err := mapstructure.Decode(Default(), &tree); err != nil {
 		return nil, fmt.Errorf("config: defaults: %w", err)
 	}
-	return out, nil
+	v := viper.New()
+	if err := v.MergeConfigMap(tree); err != nil {
+		return nil, fmt.Errorf("config: defaults: %w", err)
+	}
+	return v, nil
+}
+
+// Keys lists every key that may be set.
+func Keys() ([]string, error) {
+	v, err := defaults()
+	if err != nil {
+		return nil, err
+	}
+	return v.AllKeys(), nil
 }
 
 // scalarHook reads durations, numbers and booleans out of strings, with errors

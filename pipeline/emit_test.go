@@ -1,0 +1,80 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow/go/v15/arrow/memory"
+	"github.com/stretchr/testify/require"
+
+	"github.com/itrstream/itrstream/connectors/kafka"
+	"github.com/itrstream/itrstream/pipeline/config"
+	"github.com/itrstream/itrstream/schemas"
+	"github.com/itrstream/itrstream/schemas/schematest"
+)
+
+func emitted(t *testing.T, b *schemas.Batch) map[string][]kafka.Record {
+	t.Helper()
+	topics := config.Default().Topics
+	topics.Moderation = "mod-queue"
+	e := &emitter{topics: topics, meta: schemas.ResultMeta{KafkaCluster: "c"}, now: time.Now}
+	records, err := e.records(b)
+	require.NoError(t, err)
+	byTopic := map[string][]kafka.Record{}
+	for _, r := range records {
+		byTopic[r.Topic] = append(byTopic[r.Topic], r)
+	}
+	return byTopic
+}
+
+func TestEachRowBecomesOneOutcome(t *testing.T) {
+	t.Parallel()
+	alloc := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	defer alloc.AssertSize(t, 0)
+	b := schematest.NewBatch(t, alloc,
+		schematest.Record{Offset: 7, Key: []byte("key"), Value: []byte("v0")},
+		schematest.Record{Offset: 9, Value: []byte("v1")},
+		schematest.Record{Offset: 12, Key: []byte("key"), Value: []byte("v2"), Headers: []schematest.Header{{Key: "h", Value: []byte{0, 1}}, {Key: "none"}}},
+	)
+	defer b.Release()
+	schematest.AddPosts(t, alloc, b, schemas.PostFields(),
+		`{"post_op":"create","post_id":"p0","post_text":"hi"}`, `{"post_op":"delete","post_id":"p1"}`, `{}`)
+	b.SetPairs(schematest.Rows(t, alloc, schemas.PairFields()))
+	schematest.AddPosts(t, alloc, b, schemas.DecideFields(),
+		`{"post_decisions":[{"rule":"a","topic":"moderation"},{"rule":"b","topic":"moderation"},{"rule":"c"},{"rule":"d","topic":"review"}]}`,
+		`{}`, `{}`)
+	b.Reject(2, schemas.Reject{Stage: "decode", Reason: schemas.ReasonMalformed, Detail: "why"})
+	b.Events = []schemas.ClusterEvent{{Schema: schemas.ClusterSchema, Type: "state", Cluster: "k1"}}
+
+	got := emitted(t, b)
+	require.Len(t, got["results"], 2)
+	require.Len(t, got["mod-queue"], 1, "two rules, one topic: one copy")
+	require.Len(t, got["review"], 1)
+	require.Len(t, got["deadletter"], 1)
+	require.Len(t, got["clusters"], 1)
+
+	result, tombstone := got["results"][0], got["results"][1]
+	require.Equal(t, "p0", string(result.Key))
+	var r schemas.Result
+	require.NoError(t, json.Unmarshal(result.Value, &r))
+	require.Len(t, r.Decisions, 4)
+	require.Equal(t, result.Value, got["review"][0].Value)
+	id := schemas.ResultID("c", b.Partition, 7)
+	require.Equal(t, []kafka.Header{
+		{Key: schemas.HeaderResultID, Value: []byte(id)}, {Key: schemas.HeaderInputKey, Value: []byte("key")},
+	}, result.Headers)
+
+	require.Equal(t, "p1", string(tombstone.Key))
+	require.Nil(t, tombstone.Value)
+
+	dead := got["deadletter"][0]
+	require.Equal(t, "key", string(dead.Key))
+	require.Equal(t, "v2", string(dead.Value))
+	require.Equal(t, kafka.Header{Key: "h", Value: []byte{0, 1}}, dead.Headers[0])
+	require.Equal(t, kafka.Header{Key: "none"}, dead.Headers[1])
+	require.Contains(t, dead.Headers, kafka.Header{Key: schemas.HeaderReason, Value: []byte("malformed")})
+	require.Contains(t, dead.Headers, kafka.Header{Key: schemas.HeaderSourceOffset, Value: []byte("12")})
+
+	require.Equal(t, "k1", string(got["clusters"][0].Key))
+}
