@@ -66,8 +66,8 @@ func Run(ctx context.Context, cfg config.Config, o Options) error {
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return pipeline.Run(ctx, cfg, o.Settings) })
-	room := make(chan struct{}, inFlight)
-	g.Go(func() error { return feed(ctx, client, cfg.Topics.Posts[0], posts, room, o.Settings.Now) })
+	room, warm := make(chan struct{}, inFlight), make(chan struct{})
+	g.Go(func() error { return feed(ctx, client, cfg.Topics.Posts[0], posts, room, warm, o.Settings.Now) })
 	outcomes := make(chan outcome)
 	for _, t := range topics {
 		if t.Name == cfg.Topics.Results || t.Name == cfg.Topics.DeadLetter {
@@ -89,6 +89,9 @@ func Run(ctx context.Context, cfg config.Config, o Options) error {
 				show.step(tally, o.Settings.Now())
 			case x := <-outcomes:
 				if tally.add(x) {
+					if tally.outcomes() == 1 {
+						close(warm)
+					}
 					<-room
 					show.outcome(x)
 				}
@@ -110,9 +113,16 @@ func Run(ctx context.Context, cfg config.Config, o Options) error {
 }
 
 // feed produces the posts in order, with at most inFlight of them without an
-// outcome.
-func feed(ctx context.Context, client *kafka.Client, topic string, posts []assets.Message, room chan<- struct{}, now func() time.Time) error {
-	for _, p := range posts {
+// outcome. The first goes alone: it waits for the model to load and the group to form.
+func feed(ctx context.Context, client *kafka.Client, topic string, posts []assets.Message, room chan<- struct{}, warm <-chan struct{}, now func() time.Time) error {
+	for i, p := range posts {
+		if i == 1 {
+			select {
+			case <-warm:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
 		select {
 		case room <- struct{}{}:
 		case <-ctx.Done():

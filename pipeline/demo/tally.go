@@ -14,7 +14,7 @@ type tally struct {
 	posts       int
 	expected    map[string]string // post id → the relation that the post was written for
 	now         func() time.Time
-	began       time.Time
+	began       time.Time // the first outcome: until then the model loads and the group forms
 	seen        map[string]bool
 	results     int
 	tombstones  int
@@ -51,6 +51,9 @@ func (t *tally) add(o outcome) bool {
 		return false
 	}
 	t.seen[o.id] = true
+	if t.began.IsZero() {
+		t.began = o.at
+	}
 	switch {
 	case o.deadLetter:
 		t.deadLetters++
@@ -65,11 +68,6 @@ func (t *tally) add(o outcome) bool {
 func (t *tally) addResult(r *schemas.Result, at time.Time) {
 	t.results++
 	t.model = r.Model
-	// The first batches wait for the model and the group: the clock of the
-	// rate starts with the first input, and so does theirs.
-	if t.began.IsZero() || r.Input.Time.Before(t.began) {
-		t.began = r.Input.Time
-	}
 	t.latencies = append(t.latencies, at.Sub(r.Input.Time))
 	if r.Relation != "" {
 		t.labels[r.Relation]++
@@ -129,7 +127,7 @@ func (t *tally) summary() Summary {
 		Model:     t.model,
 	}
 	if spent := t.now().Sub(t.began); !t.began.IsZero() && spent > 0 {
-		s.PostsPerSecond = float64(t.outcomes()) / spent.Seconds()
+		s.PostsPerSecond = float64(t.outcomes()-1) / spent.Seconds()
 	}
 	if t.compared > 0 {
 		s.Agreement = &Agreement{Agreed: t.agreed, Compared: t.compared}
