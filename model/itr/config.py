@@ -18,9 +18,11 @@ class MiniConfig:
     max_tokens: int = 128
     image_side: int = 224
 
-    # Image → text projection
-    top_classes: int = 50
-    class_temperature: float = 2.0
+    # Composed material
+    area_canvases: int = 2500
+    train_posts: int = 4000
+    calibration_posts: int = 1200
+    test_posts: int = 1500
 
     # Share of 00, 01, 10, 11 (neither, image_adds, text_represented, both) in the public Twitter label set.
     priors: tuple[float, float, float, float] = (0.336, 0.256, 0.220, 0.188)

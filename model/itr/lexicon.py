@@ -1,7 +1,8 @@
 """Counts word kinds in a post by its word pieces: what points, reacts, reports, names. A post's images add to it where it points or
 reacts; they add little where it is a full caption already.
 
-The table is a constant of the text graph ([V, F] int8, gathered by input id), so the caller of the graph needs no word lists.
+The table is a constant of the text graph, gathered by input id, so the caller of the graph needs no word lists. It is packed into one
+int32 for each word piece: a bit for each kind, and above them the concreteness in quarters.
 """
 
 import numpy as np
@@ -35,26 +36,25 @@ KINDS: dict[str, str] = {
     "thinks": "think believe feel know hope want need life people always never everything nothing because if should would could remember truth "
               "dream success mind heart soul god faith work hard",
 }
-FEATURES = (*KINDS, "unknown", "numbers", "continues", "concrete", "pieces")
+_MARKS = ("unknown", "numbers", "continues")
+BITS = (*KINDS, *_MARKS)
+FEATURES = (*BITS, "concrete", "pieces")  # "pieces", the logarithm of their number, is the graph's own
 
 
-def concreteness(vocabulary: list[str], wordnet: WordNet) -> np.ndarray:
+def table(vocabulary: list[str], wordnet: WordNet) -> np.ndarray:
+    """int32 [V]: bit i is set for pieces of BITS[i]; above them stands the concreteness, 0 to 4."""
+    index = {word: i for i, word in enumerate(vocabulary)}
+    packed = np.round(_concreteness(vocabulary, wordnet) * 4).astype(np.int32) << len(BITS)
+    for bit, words in enumerate(KINDS.values()):
+        for word in set(words.split()) & index.keys():
+            packed[index[word]] |= 1 << bit
+    packed[index["[UNK]"]] |= 1 << BITS.index("unknown")
+    for word, i in index.items():
+        packed[i] |= word.removeprefix("##").isdigit() << BITS.index("numbers")
+        packed[i] |= word.startswith("##") << BITS.index("continues")
+    return packed
+
+
+def _concreteness(vocabulary: list[str], wordnet: WordNet) -> np.ndarray:
     """float32 [V] in [0, 1]: how visible what a whole-word piece names is; 0 for word parts, numbers and marks."""
     return np.array([wordnet.concreteness(word) if word.isalpha() and word.isascii() else 0.0 for word in vocabulary], np.float32)
-
-
-def table(vocabulary: list[str], concrete: np.ndarray) -> np.ndarray:
-    """int8 [V, F−1]: what one piece adds to each count; the last feature, the number of pieces, is the graph's own."""
-    index = {word: i for i, word in enumerate(vocabulary)}
-    counts = np.zeros((len(vocabulary), len(FEATURES) - 1), np.int8)
-    for column, words in enumerate(KINDS.values()):
-        for word in words.split():
-            if word in index:
-                counts[index[word], column] = 1
-    at = FEATURES.index
-    counts[index["[UNK]"], at("unknown")] = 1
-    for word, i in index.items():
-        counts[i, at("numbers")] = word.removeprefix("##").isdigit()
-        counts[i, at("continues")] = word.startswith("##")
-    counts[:, at("concrete")] = np.round(concrete * 4)  # quarters
-    return counts

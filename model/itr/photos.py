@@ -87,7 +87,7 @@ def _gcompris(folder: Path) -> Iterator[Photo]:
             if part in path and path.endswith((".webp", ".png", ".jpg")):
                 name = _name_of_file(Path(path).stem)
                 if len(name) > 2:
-                    yield Photo(name, name, f"{archive}/{path.split(part)[-1].rpartition('/')[0]}", _open(content))
+                    yield Photo(name, name, "/".join([archive, *path.split(part)[-1].split("/")[:-1]]), _open(content))
 
 
 def _open(content: bytes) -> Image.Image:

@@ -1,0 +1,35 @@
+"""Replays a bundle's golden cases by its graphs, from the picture files and the recorded token ids on. Needs no torch."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from itr import bundle, run
+
+
+def load_pixels(path: Path, side: int) -> np.ndarray:
+    """uint8 [side, side, 3] as the manifest says: EXIF applied, RGB, squashed by Pillow's bilinear filter."""
+    image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+    return np.ascontiguousarray(image.resize((side, side), Image.Resampling.BILINEAR))
+
+
+def differences(folder: Path) -> dict[str, float]:
+    """Largest absolute difference of each recorded output. ValueError when files or pixels are not those of the manifest."""
+    manifest = bundle.read(folder)
+    graphs = run.load(folder)
+    worst: dict[str, float] = {}
+    for case in json.loads((folder / "golden.json").read_text()):
+        pixels = load_pixels(folder / case["image"], manifest["image"]["height"])
+        if hashlib.sha256(pixels.tobytes()).hexdigest() != case["pixels_sha256"]:
+            raise ValueError(f"{folder}: {case['image']} gives other pixels than it did when the bundle was made")
+        text, image = graphs.text([case["input_ids"]]), graphs.image(pixels[None])
+        logits, similarity, embedding = graphs.head(text, image)
+        got = {"text_first8": text, "image_first8": image, "logits": logits, "similarity": similarity, "embedding_first8": embedding,
+               "cam_first8": graphs.explain(pixels[None], text)}
+        for name, value in got.items():
+            want = np.atleast_1d(np.array(case[name]))
+            worst[name] = max(worst.get(name, 0.0), float(np.abs(value.ravel()[: len(want)] - want).max()))
+    return worst
