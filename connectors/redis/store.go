@@ -83,14 +83,15 @@ func (s *Store) Cursor(ctx context.Context, p schemas.Partition) (incarnation st
 		at = tx.HGet(ctx, s.keys[pos], p.String())
 		return nil
 	})
-	if err != nil && !errors.Is(err, goredis.Nil) {
-		return "", 0, false, s.client.classify("read a cursor", err)
+	for _, err := range []error{err, inc.Err(), at.Err()} {
+		if err != nil && !errors.Is(err, goredis.Nil) {
+			return "", 0, false, s.client.classify("read a cursor", err)
+		}
 	}
-	if at.Err() != nil {
+	if at.Val() == "" {
 		return inc.Val(), 0, false, nil
 	}
-	parts := strings.Fields(at.Val())
-	if len(parts) == 3 {
+	if parts := strings.Fields(at.Val()); len(parts) == 3 {
 		if cursor, err = strconv.ParseInt(parts[1], 10, 64); err == nil {
 			return inc.Val(), cursor, true, nil
 		}

@@ -134,7 +134,7 @@ func workTogether(t *testing.T, addr string, disturb func()) {
 	newStage := func(seed uint64) *cluster.Stage {
 		c := cluster.DefaultConfig()
 		c.K, c.Bootstrap, c.HalfLife = 12, 100, 60
-		store := &lossy{CentroidStore: dial(t, addr).Store(ns, "d"), random: rand.New(rand.NewPCG(seed, 9))} //nolint:gosec // a test's schedule
+		store := &lossy{CentroidStore: dial(t, addr).Store(ns, "d"), random: rand.New(rand.NewPCG(seed, 9))}
 		s, err := cluster.New(c, cluster.Settings{Store: store, Dim: dim, Now: time.Now})
 		require.NoError(t, err)
 		return s
@@ -143,7 +143,7 @@ func workTogether(t *testing.T, addr string, disturb func()) {
 	for w := range uint64(workers) {
 		s := newStage(w)
 		for i, l := range logs {
-			g.Go(func() error { return l.work(ctx, s, rand.New(rand.NewPCG(w, uint64(i)))) }) //nolint:gosec // a test's schedule
+			g.Go(func() error { return l.work(ctx, s, rand.New(rand.NewPCG(w, uint64(i)))) })
 		}
 	}
 	done, ended := make(chan struct{}), make(chan struct{})

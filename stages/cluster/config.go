@@ -90,9 +90,9 @@ func (c Config) halfLife() float64 {
 
 func (c Config) bootstrap() uint64 {
 	if c.Bootstrap > 0 {
-		return uint64(c.Bootstrap) //nolint:gosec // validated positive
+		return uint64(c.Bootstrap)
 	}
-	return uint64(max(4096, 20*c.K)) //nolint:gosec // validated positive
+	return uint64(max(4096, 20*c.K))
 }
 
 // Settings is what the wiring fills in.

@@ -110,7 +110,7 @@ func TestOperatorChangesK(t *testing.T) {
 	restart := func(k, halfLife int) cluster.Totals {
 		c := smallConfig()
 		c.K, c.Bootstrap, c.HalfLife = k, k, halfLife
-		s.stage = newStage(t, c, s.store, uint64(k)) //nolint:gosec // a seed
+		s.stage = newStage(t, c, s.store, uint64(k))
 		var err error
 		s.claim, err = s.stage.Claim(t.Context(), partition(0), cluster.Position{Base: -1, Committed: -1, LogEnd: 1 << 40})
 		require.NoError(t, err)
@@ -123,7 +123,7 @@ func TestOperatorChangesK(t *testing.T) {
 		}
 		got, err := s.stage.Snapshot(t.Context())
 		require.NoError(t, err)
-		require.Equal(t, uint64(s.next), got.Count) //nolint:gosec // a count
+		require.Equal(t, uint64(s.next), got.Count)
 		return got
 	}
 	require.Equal(t, 12, restart(12, 0).Clusters)

@@ -61,7 +61,7 @@ func (r *row) encode() []byte {
 	b = binary.LittleEndian.AppendUint64(b, r.count)
 	b = binary.LittleEndian.AppendUint64(b, r.checksum)
 	b = appendInt64(b, r.reported)
-	b = append(b, byte(len(r.nearest)))
+	b = append(b, byte(len(r.nearest))) //nolint:gosec // at most 3
 	for _, p := range r.nearest {
 		b = appendString(b, p.post)
 		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(p.distance))

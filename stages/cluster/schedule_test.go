@@ -29,7 +29,7 @@ func TestSchedules(t *testing.T) {
 			t.Parallel()
 			hits := map[string]int{}
 			for i := range *schedules {
-				seed := *firstSeed + uint64(i) //nolint:gosec // small
+				seed := *firstSeed + uint64(i)
 				synctest.Test(t, func(t *testing.T) {
 					w := newWorld(t, seed, rollback)
 					w.run()
@@ -77,7 +77,7 @@ func (w *world) check(t *testing.T) {
 					continue
 				}
 				count++
-				checksum += schemas.PairChecksum(p.id, post.Offset, int32(image)) //nolint:gosec // small
+				checksum += schemas.PairChecksum(p.id, post.Offset, int32(image))
 				if !w.rolled {
 					require.NotEqual(t, string(schemas.ClusterReassigned), got.status)
 					require.Equal(t, w.folded[fmt.Sprint(p.id, " ", post.Offset, " ", image)], got.cluster)

@@ -52,7 +52,6 @@ type feed struct {
 	partition schemas.Partition
 	xs        [][]float32
 	labels    []schemas.Relation
-	next      int64
 	checksum  uint64
 }
 
@@ -60,7 +59,7 @@ func newFeed(m *clustertest.Mixture, p schemas.Partition, n int) *feed {
 	f := &feed{partition: p}
 	for i := range n {
 		x, c := m.Any()
-		f.xs, f.labels = append(f.xs, x), append(f.labels, schemas.Relation(c%schemas.Relations)) //nolint:gosec // below 4
+		f.xs, f.labels = append(f.xs, x), append(f.labels, schemas.Relation(c%schemas.Relations))
 		f.checksum += schemas.PairChecksum(p, int64(i), 0)
 	}
 	return f

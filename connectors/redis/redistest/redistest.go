@@ -109,8 +109,8 @@ func (s *Server) Restart() {
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	defer func() { _ = out.Close() }() // the child has its own
-	cmd := exec.Command("redis-server", s.config()) //nolint:noctx,gosec // Kill ends it; the path is ours
+	defer func() { _ = out.Close() }()              // the child has its own
+	cmd := exec.Command("redis-server", s.config())
 	cmd.Stdout, cmd.Stderr = out, out
 	dieWithParent(cmd)
 	if err := cmd.Start(); err != nil {
@@ -141,7 +141,7 @@ func (s *Server) Restart() {
 // ping is satisfied with any answer, a demand for a password among them, but
 // not while the server reads its data.
 func (s *Server) ping() error {
-	conn, err := net.DialTimeout("tcp", s.addr, time.Second) //nolint:noctx // bounded
+	conn, err := net.DialTimeout("tcp", s.addr, time.Second)
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (s *Server) ping() error {
 		if err != nil {
 			return err
 		}
-		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{pair}}) //nolint:gosec // is it up?
+		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{pair}})
 	}
 	if _, err := conn.Write([]byte("PING\r\n")); err != nil {
 		return err
@@ -182,7 +182,7 @@ func (s *Server) log() string {
 
 func freeAddr(tb testing.TB) string {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // loopback
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func NewBatch(alloc memory.Allocator, p schemas.Partition, span schemas.OffsetRa
 	offsets, ids := array.NewInt64Builder(alloc), array.NewStringBuilder(alloc)
 	post, index := array.NewInt32Builder(alloc), array.NewInt32Builder(alloc)
 	scores := array.NewFixedSizeListBuilder(alloc, schemas.Relations, arrow.PrimitiveTypes.Float32)
-	xs := array.NewFixedSizeListBuilder(alloc, int32(dim), arrow.PrimitiveTypes.Float32) //nolint:gosec // a test's width
+	xs := array.NewFixedSizeListBuilder(alloc, int32(dim), arrow.PrimitiveTypes.Float32)
 	for _, b := range []array.Builder{offsets, ids, post, index, scores, xs} {
 		defer b.Release()
 	}
@@ -35,8 +35,8 @@ func NewBatch(alloc memory.Allocator, p schemas.Partition, span schemas.OffsetRa
 		offsets.Append(r.Offset)
 		ids.Append(r.ID)
 		for i, e := range r.Embeddings {
-			post.Append(int32(row)) //nolint:gosec // a test's rows
-			index.Append(int32(i))  //nolint:gosec // a test's images
+			post.Append(int32(row))
+			index.Append(int32(i))
 			scores.Append(e != nil)
 			xs.Append(e != nil)
 			if e == nil {
@@ -80,7 +80,7 @@ type Mixture struct {
 
 // NewMixture returns a mixture of k random centres.
 func NewMixture(k, dim int, spread float64, seed uint64) *Mixture {
-	m := &Mixture{Spread: spread, Random: rand.New(rand.NewPCG(seed, 1))} //nolint:gosec // a test's data
+	m := &Mixture{Spread: spread, Random: rand.New(rand.NewPCG(seed, 1))}
 	for range k {
 		m.Centres = append(m.Centres, m.Unit(make([]float32, dim), 1))
 	}

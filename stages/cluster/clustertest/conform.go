@@ -18,9 +18,9 @@ import (
 // empty store.
 func Conform(t *testing.T, schedules, steps int, fresh func(tb testing.TB) cluster.CentroidStore) {
 	t.Helper()
-	for seed := range uint64(schedules) { //nolint:gosec // a test's number
+	for seed := range uint64(schedules) {
 		d := &duel{
-			random: rand.New(rand.NewPCG(seed, 7)), //nolint:gosec // a test's schedule
+			random: rand.New(rand.NewPCG(seed, 7)),
 			want:   NewMemory(func() time.Time { return time.Time{} }), got: fresh(t), tokens: map[schemas.Partition]int64{},
 		}
 		for step := range steps {
@@ -55,7 +55,7 @@ func answerOf(reply any, err error) answer {
 
 func (d *duel) step(ctx context.Context) (want, got answer) {
 	both := func(f func(s cluster.CentroidStore) answer) (answer, answer) { return f(d.want), f(d.got) }
-	p := schemas.Partition{Topic: "posts", ID: int32(d.random.IntN(2))} //nolint:gosec // below 2
+	p := schemas.Partition{Topic: "posts", ID: int32(d.random.IntN(2))}
 	switch n := d.random.IntN(20); {
 	case n < 2:
 		r := cluster.ClaimRequest{
