@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/itrstream/itrstream/connectors/kafka"
 	"github.com/itrstream/itrstream/connectors/kafka/embedded"
@@ -128,7 +130,14 @@ func TestConsumeGoesOn(t *testing.T) {
 	cluster := fake(t)
 	c := dial(t, config(cluster.ListenAddrs()))
 	send(t, c, numbers(0, 120)...)
+	var joins atomic.Int32
+	cluster.ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		joins.Add(1)
+		return nil, nil, false
+	})
 	require.Equal(t, numbers(0, 120), consumeValues(t, c, "posts", 120))
+	require.Equal(t, int32(1), joins.Load(), "it does not join again on its way out")
 
 	groups, err := admin(t, cluster.ListenAddrs()).DescribeGroups(t.Context(), "group")
 	require.NoError(t, err)

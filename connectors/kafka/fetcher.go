@@ -161,6 +161,12 @@ func (f *Fetcher) collect(ctx context.Context, rows *rows, cut int64) (int64, er
 		if rows.n > 0 && (rows.n >= f.lim.MaxRows || size+n > f.lim.MaxBytes) {
 			return r.Offset, nil
 		}
+		if rows.n == 0 {
+			// One allocation for most batches: growing by doubling copies
+			// megabytes. The first record stands for those that follow.
+			expect := min(f.lim.MaxBytes, f.lim.MaxRows*len(r.Value)*5/4, len(f.rest)+len(f.batch.Raw))
+			rows.value.ReserveData(max(expect, len(r.Value)))
+		}
 		rows.append(r)
 		size += n
 		f.next = f.pending.end

@@ -214,6 +214,48 @@ func TestCompactedTopic(t *testing.T) {
 	require.Equal(t, []string{"0:kept", "5:a", "6:b", "7:last"}, got)
 }
 
+// A batch ends where its head says: what compaction took from its end must
+// not be asked for again, and a cut may fall into it.
+func TestBatchEndsBehindItsRecords(t *testing.T) {
+	t.Parallel()
+	cluster := fake(t)
+	thinned := batch(t, "first")
+	binary.BigEndian.PutUint32(thinned[23:], 9) // the last offset's delta
+	seal(thinned)
+	next := at(batch(t, "second"), 10)
+	forge(cluster, 1<<40, func(offset int64) []byte {
+		if offset < 10 {
+			return thinned
+		}
+		return next
+	})
+	c := dial(t, config(cluster.ListenAddrs()))
+	f := c.NewFetcher(posts, memory.NewGoAllocator(), kafka.Limits{MaxRows: 100, MaxBytes: 1 << 20})
+	require.Equal(t, []string{"first", "second"}, values(readTo(t, f, 0, 11)))
+	for _, r := range []schemas.OffsetRange{{First: 3, End: 7}, {First: 7, End: 8}} {
+		b, err := f.Next(t.Context(), r.First, r.End)
+		require.NoError(t, err)
+		require.Equal(t, r, b.Offsets)
+		require.Zero(t, b.Posts().NumRows())
+		b.Release()
+	}
+	require.Equal(t, []string{"second"}, values(readTo(t, f, 8, 11)))
+}
+
+// What lies behind the last stable offset is not read, even if it is sent.
+func TestLastStableOffset(t *testing.T) {
+	t.Parallel()
+	cluster := fake(t)
+	forge(cluster, 1, func(int64) []byte { return append(batch(t, "stable"), at(batch(t, "open"), 1)...) })
+	c := dial(t, config(cluster.ListenAddrs()))
+	f := c.NewFetcher(posts, memory.NewGoAllocator(), kafka.Limits{MaxRows: 100, MaxBytes: 1 << 20})
+	b, err := f.Next(t.Context(), 0, -1)
+	require.NoError(t, err)
+	require.Equal(t, schemas.OffsetRange{First: 0, End: 1}, b.Offsets)
+	require.Equal(t, []string{"stable"}, values(rows(b)))
+	b.Release()
+}
+
 func TestOffsetOutOfRange(t *testing.T) {
 	t.Parallel()
 	cluster := fake(t)
@@ -234,13 +276,13 @@ func TestOffsetOutOfRange(t *testing.T) {
 }
 
 // forge makes the broker answer each fetch with a record set of ours.
-func forge(cluster *kfake.Cluster, answer func(offset int64) []byte) {
+func forge(cluster *kfake.Cluster, stable int64, answer func(offset int64) []byte) {
 	cluster.ControlKey(int16(kmsg.Fetch), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		req := kreq.(*kmsg.FetchRequest)
 		resp := req.ResponseKind().(*kmsg.FetchResponse)
 		resp.Topics = []kmsg.FetchResponseTopic{{Topic: "posts", Partitions: []kmsg.FetchResponseTopicPartition{{
-			HighWatermark: 1 << 40, LastStableOffset: 1 << 40,
+			HighWatermark: 1 << 40, LastStableOffset: stable,
 			RecordBatches: answer(req.Topics[0].Partitions[0].FetchOffset),
 		}}}}
 		return resp, nil, true
@@ -255,11 +297,15 @@ func TestUnreadableBatch(t *testing.T) {
 	spoiled := batch(t, "good", "bad", "bad", "bad")
 	damage(spoiled)
 	next := at(batch(t, "next"), 4)
-	forge(cluster, func(offset int64) []byte {
-		if offset >= 5 {
+	forge(cluster, 1<<40, func(offset int64) []byte {
+		switch {
+		case offset < 4:
+			return spoiled
+		case offset == 4:
+			return next
+		default:
 			return nil
 		}
-		return append(bytes.Clone(spoiled), next...)
 	})
 	c := dial(t, config(cluster.ListenAddrs()))
 	f := c.NewFetcher(posts, memory.NewGoAllocator(), kafka.Limits{MaxRows: 100, MaxBytes: 1 << 20})
@@ -280,7 +326,7 @@ func TestCorruptBatch(t *testing.T) {
 	cluster := fake(t)
 	whole, broken := batch(t, "whole"), at(batch(t, "broken"), 1)
 	broken[len(broken)-1] ^= 1
-	forge(cluster, func(offset int64) []byte {
+	forge(cluster, 1<<40, func(offset int64) []byte {
 		if offset == 0 {
 			return append(bytes.Clone(whole), broken...)
 		}
@@ -301,7 +347,7 @@ func TestCorruptBatch(t *testing.T) {
 func TestNoWholeBatch(t *testing.T) {
 	t.Parallel()
 	cluster := fake(t)
-	forge(cluster, func(int64) []byte { return batch(t, "cut off")[:70] })
+	forge(cluster, 1<<40, func(int64) []byte { return batch(t, "cut off")[:70] })
 	c := dial(t, config(cluster.ListenAddrs()))
 	_, err := c.NewFetcher(posts, memory.NewGoAllocator(), kafka.Limits{MaxRows: 1, MaxBytes: 1}).Next(t.Context(), 0, -1)
 	require.ErrorContains(t, err, "hold no whole batch")
@@ -331,6 +377,11 @@ func damage(b []byte) {
 	first := 61
 	length, n := binary.Varint(b[first:])
 	b[first+n+int(length)] = 1 // a record of −1 bytes
+	seal(b)
+}
+
+// seal makes a batch that was edited pass its CRC.
+func seal(b []byte) {
 	binary.BigEndian.PutUint32(b[17:], crc32.Checksum(b[21:], crc32.MakeTable(crc32.Castagnoli)))
 }
 

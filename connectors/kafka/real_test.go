@@ -21,6 +21,13 @@ func TestReal(t *testing.T) {
 	}})
 	_, err := dial(t, config(b.Addrs())).EnsureTopics(t.Context(), []kafka.TopicSpec{{Name: "posts", Partitions: 1}}, true)
 	require.NoError(t, err)
+	t.Run("topic refused", func(t *testing.T) {
+		t.Parallel()
+		_, err := dial(t, config(b.Addrs())).EnsureTopics(t.Context(), []kafka.TopicSpec{{Name: "bad name!"}, {Name: "spread", ReplicationFactor: 3}}, true)
+		require.ErrorContains(t, err, "creating topic bad name!")
+		require.ErrorContains(t, err, "creating topic spread")
+		require.False(t, transient(err))
+	})
 	t.Run("transactions", func(t *testing.T) {
 		t.Parallel()
 		checkTransactions(t, b.Addrs())

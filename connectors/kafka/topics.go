@@ -15,8 +15,6 @@ import (
 	"github.com/itrstream/itrstream/stages"
 )
 
-const maxMessageBytes = "max.message.bytes"
-
 // TopicSpec is a topic that has to exist.
 type TopicSpec struct {
 	Name string
@@ -153,36 +151,55 @@ func (c *Client) createTopics(ctx context.Context, topics []kafkago.TopicConfig)
 }
 
 // TopicMaxMessageBytes returns what one batch for topic may have in bytes,
-// compressed: its max.message.bytes, or the broker's default.
+// compressed: its max.message.bytes, or the broker's message.max.bytes.
 func (c *Client) TopicMaxMessageBytes(ctx context.Context, topic string) (int, error) {
+	n, isDefault, err := c.intConfig(ctx, kafkago.ResourceTypeTopic, topic, "max.message.bytes")
+	if err != nil || !isDefault {
+		return n, err
+	}
+	// Kafka fills the broker's value in; kfake does not. Who may not ask a
+	// broker stays with the topic's.
+	meta, err := c.metadata(ctx)
+	if err != nil || len(meta.Brokers) == 0 {
+		return n, err
+	}
+	if m, _, err := c.intConfig(ctx, kafkago.ResourceTypeBroker, strconv.Itoa(meta.Brokers[0].ID), "message.max.bytes"); err == nil {
+		n = m
+	}
+	return n, nil
+}
+
+const (
+	staticBrokerConfig = 4 // sources of a configuration, as the protocol numbers them
+	defaultConfig      = 5
+)
+
+// intConfig reads one configuration, and whether nobody has set it.
+func (c *Client) intConfig(ctx context.Context, kind kafkago.ResourceType, resource, name string) (n int, isDefault bool, err error) {
 	call, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	doing := "reading " + maxMessageBytes + " of topic " + topic
+	doing := "reading " + name + " of " + resource
 	res, err := c.admin.DescribeConfigs(call, &kafkago.DescribeConfigsRequest{
-		Resources: []kafkago.DescribeConfigRequestResource{{
-			ResourceType: kafkago.ResourceTypeTopic,
-			ResourceName: topic,
-			ConfigNames:  []string{maxMessageBytes},
-		}},
+		Resources: []kafkago.DescribeConfigRequestResource{{ResourceType: kind, ResourceName: resource, ConfigNames: []string{name}}},
 	})
 	if err != nil {
-		return 0, classify(ctx, doing, err)
+		return 0, false, classify(ctx, doing, err)
 	}
 	for _, r := range res.Resources {
 		if r.Error != nil {
-			return 0, classify(ctx, doing, r.Error)
+			return 0, false, classify(ctx, doing, r.Error)
 		}
 		for _, e := range r.ConfigEntries {
-			if e.ConfigName == maxMessageBytes {
+			if e.ConfigName == name {
 				n, err := strconv.Atoi(e.ConfigValue)
 				if err != nil {
-					return 0, fmt.Errorf("kafka: %s: %w", doing, err)
+					return 0, false, fmt.Errorf("kafka: %s: %w", doing, err)
 				}
-				return n, nil
+				return n, e.ConfigSource == defaultConfig || e.ConfigSource == staticBrokerConfig, nil
 			}
 		}
 	}
-	return 0, fmt.Errorf("kafka: %s: the broker does not tell", doing)
+	return 0, false, fmt.Errorf("kafka: %s: the broker does not tell", doing)
 }
 
 // Bounds returns the first offset that p's log holds and the one that the

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
 	"github.com/segmentio/kafka-go/compress"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -278,6 +279,25 @@ func TestBareSnappy(t *testing.T) {
 	got, err := all(payload(t, compress.Snappy, 1, 0, snappy.Encode(nil, record(0, "bare"))), roomy)
 	require.NoError(t, err)
 	require.Equal(t, "bare", string(got[0].Value))
+}
+
+// A codec gets only so much memory, however honest the batch is.
+func TestCodecsAreBounded(t *testing.T) {
+	t.Parallel()
+	body := record(0, strings.Repeat("x", maxSnappyBlock))
+	_, err := all(payload(t, compress.Snappy, 1, 0, snappy.Encode(nil, body)), roomy)
+	require.ErrorIs(t, err, ErrMalformed)
+	require.ErrorContains(t, err, "bytes, 67108864 are allowed")
+
+	var packed bytes.Buffer
+	w, err := zstd.NewWriter(&packed, zstd.WithWindowSize(2*maxWindow), zstd.WithEncoderConcurrency(1))
+	require.NoError(t, err)
+	_, err = w.Write(body)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	_, err = all(payload(t, compress.Zstd, 1, 0, packed.Bytes()), roomy)
+	require.ErrorIs(t, err, ErrMalformed)
+	require.ErrorContains(t, err, "window size exceeded")
 }
 
 func FuzzSplit(f *testing.F) {
