@@ -41,7 +41,7 @@ func config(brokers []string) kafka.Config {
 
 func dial(tb testing.TB, cfg kafka.Config) *kafka.Client {
 	tb.Helper()
-	c, err := kafka.Dial(context.Background(), cfg, kafka.Settings{}) //nolint:usetesting // lives until cleanup
+	c, err := kafka.Dial(context.Background(), cfg, kafka.Settings{})
 	require.NoError(tb, err)
 	tb.Cleanup(c.Close)
 	return c
@@ -88,7 +88,7 @@ func rows(b *schemas.Batch) []fetched {
 // readTo fetches from an offset until the batches reach end.
 func readTo(tb testing.TB, f *kafka.Fetcher, from, end int64) []fetched {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second) //nolint:usetesting // helpers of cleanups use it
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	var all []fetched
 	for from < end {

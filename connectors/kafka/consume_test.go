@@ -61,7 +61,7 @@ func worker(c *kafka.Client, got func(p schemas.Partition, r fetched)) kafka.Han
 // background runs Consume until stop is called, which returns its error.
 func background(tb testing.TB, c *kafka.Client, topic string, h kafka.Handler) (stop func() error) {
 	tb.Helper()
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // stopped by stop, in cleanups too
+	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- c.Consume(ctx, []string{topic}, h) }()
 	once := sync.OnceValue(func() error {

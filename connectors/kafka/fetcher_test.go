@@ -61,7 +61,7 @@ func send(tb testing.TB, c *kafka.Client, vs ...string) {
 	for _, v := range vs {
 		records = append(records, kafka.Record{Topic: "posts", Value: []byte(v)})
 	}
-	require.NoError(tb, c.Produce(context.Background(), records)) //nolint:usetesting // of benchmarks too
+	require.NoError(tb, c.Produce(context.Background(), records))
 }
 
 func numbers(from, to int) []string {

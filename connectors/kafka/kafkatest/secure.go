@@ -18,7 +18,7 @@ import (
 // The one user of the SASL listener.
 const (
 	Username = "itrstream"
-	Password = "correct-horse" //nolint:gosec // of a broker that lives for one test
+	Password = "correct-horse"
 )
 
 // Secure tells how to reach the secure listeners.
