@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/itrstream/itrstream/connectors/redis"
 	"github.com/itrstream/itrstream/connectors/redis/embedded"
@@ -42,6 +44,8 @@ func freshStore(cl *redis.Client) func(testing.TB) cluster.CentroidStore {
 	return func(testing.TB) cluster.CentroidStore { return cl.Store(freshNamespace(), "sha256:0") }
 }
 
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
 func TestConform(t *testing.T) {
 	t.Parallel()
 	clustertest.Conform(t, 40, 150, freshStore(dial(t, startEmbedded(t))))
@@ -50,6 +54,32 @@ func TestConform(t *testing.T) {
 func TestRealConform(t *testing.T) {
 	t.Parallel()
 	clustertest.Conform(t, 150, 150, freshStore(dial(t, redistest.Start(t, redistest.Options{}).Addr())))
+}
+
+func TestLeaseEnds(t *testing.T) {
+	t.Parallel()
+	leaseEnds(t, startEmbedded(t))
+}
+
+func TestRealLeaseEnds(t *testing.T) {
+	t.Parallel()
+	leaseEnds(t, redistest.Start(t, redistest.Options{}).Addr())
+}
+
+// leaseEnds takes a lease and never gives it back.
+func leaseEnds(t *testing.T, addr string) {
+	t.Helper()
+	store := dial(t, addr).Store("n", "d")
+	ok, err := store.Lease(t.Context(), "dead", 200*time.Millisecond, true)
+	require.NoError(t, err)
+	require.True(t, ok)
+	ok, err = store.Lease(t.Context(), "alive", time.Minute, false)
+	require.NoError(t, err)
+	require.False(t, ok)
+	require.Eventually(t, func() bool {
+		ok, err := store.Lease(t.Context(), "alive", time.Minute, false)
+		return err == nil && ok
+	}, 10*time.Second, 10*time.Millisecond)
 }
 
 // TestRealScriptsForgotten flushes the server's scripts, as a restart does.

@@ -16,7 +16,8 @@ type Position struct {
 	Committed int64
 	// Start is where to begin when neither Kafka nor the store knows.
 	Start int64
-	// LogStart and LogEnd bound the offsets that exist.
+	// LogStart and LogEnd bound the offsets that exist. They are read for
+	// each claim anew.
 	LogStart, LogEnd int64
 }
 
@@ -36,8 +37,12 @@ type Claim struct {
 
 // Claim takes a partition over from whoever held it.
 func (s *Stage) Claim(ctx context.Context, p schemas.Partition, at Position) (*Claim, error) {
-	if err := at.check(p); err != nil {
-		return nil, err
+	if at.Committed >= 0 && at.Committed < at.LogStart {
+		return nil, fmt.Errorf("cluster: the group committed offset %d of %s, but its log starts at %d: posts were deleted before they were read; "+
+			"set the group's offset to %d to accept the loss", at.Committed, p, at.LogStart, at.LogStart)
+	}
+	if known := max(at.Committed, at.Base); known > at.LogEnd {
+		return nil, s.beyond(p, known, at.LogEnd, "the group committed offset")
 	}
 	name, err := s.newName()
 	if err != nil {
@@ -56,9 +61,9 @@ func (s *Stage) Claim(ctx context.Context, p schemas.Partition, at Position) (*C
 		return nil, fmt.Errorf("cluster: claim %s: %w", p, err)
 	}
 	if reply.Cursor > at.LogEnd {
-		return nil, fmt.Errorf("cluster: %s is folded up to offset %d, but its log ends at %d: the topic was probably recreated; "+
-			"start anew with another namespace, or remove the partition's cursor from the store to keep the centroids", p, reply.Cursor, at.LogEnd)
+		return nil, s.beyond(p, reply.Cursor, at.LogEnd, "the centroids hold everything up to offset")
 	}
+	s.forgiven.Delete(p)
 	last, err := decodeRecord(reply.Last)
 	if err != nil {
 		return nil, fmt.Errorf("%w (%s)", err, p)
@@ -77,16 +82,16 @@ func (s *Stage) Claim(ctx context.Context, p schemas.Partition, at Position) (*C
 	return c, nil
 }
 
-func (at Position) check(p schemas.Partition) error {
-	if at.Committed >= 0 && at.Committed < at.LogStart {
-		return fmt.Errorf("cluster: the group committed offset %d of %s, but its log starts at %d: posts were deleted before they were read; "+
-			"set the group's offset to %d to accept the loss", at.Committed, p, at.LogStart, at.LogStart)
+// beyond says that an offset lies behind the log's end. The first time it asks
+// for another claim: the log may have grown since its end was read, and its
+// former owner, who is fenced by now, may have gone on. Nothing but another
+// topic of the same name explains the same offset a second time.
+func (s *Stage) beyond(p schemas.Partition, offset, end int64, who string) error {
+	if before, ok := s.forgiven.Swap(p, offset); !ok || before != offset {
+		return fmt.Errorf("cluster: %s: offset %d is beyond the log's end, %d: %w", p, offset, end, ErrClaimAgain)
 	}
-	if at.Committed > at.LogEnd || at.Base > at.LogEnd {
-		return fmt.Errorf("cluster: the group committed offset %d of %s (base %d), but its log ends at %d: the topic was probably recreated; "+
-			"reset the group's offset, and choose another namespace to start the centroids anew", at.Committed, p, at.Base, at.LogEnd)
-	}
-	return nil
+	return fmt.Errorf("cluster: %s %d of %s, but its log ends at %d: the topic was probably recreated; reset the group's offset, "+
+		"and choose another namespace to start the centroids anew, or remove the partition's fields from the store to keep them", who, offset, p, end)
 }
 
 // resume is where to go on when the group has lost its offset: a batch is

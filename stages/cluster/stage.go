@@ -40,6 +40,10 @@ type Stage struct {
 	// that never came is simply taken again.
 	holder string
 
+	// forgiven holds, for a partition, the offset that beyond has seen
+	// once.
+	forgiven sync.Map
+
 	randomMu sync.Mutex
 	random   *rand.Rand
 }

@@ -109,7 +109,7 @@ func (s *Server) Restart() {
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	defer func() { _ = out.Close() }()              // the child has its own
+	defer func() { _ = out.Close() }() // the child has its own
 	cmd := exec.Command("redis-server", s.config())
 	cmd.Stdout, cmd.Stderr = out, out
 	dieWithParent(cmd)
