@@ -115,7 +115,7 @@ func (e *emitter) deadLetter(b *schemas.Batch, row int) kafka.Record {
 	if c := schemas.Col[*array.Binary](posts, schemas.RecordValue); c.IsValid(row) {
 		rec.Value = c.Value(row)
 	}
-	rec.Headers = append(headersAt(b, row),
+	rec.Headers = append(kafka.HeadersAt(b, row),
 		kafka.Header{Key: schemas.HeaderReason, Value: []byte(why.Reason)},
 		kafka.Header{Key: schemas.HeaderDetail, Value: []byte(why.Detail)},
 		kafka.Header{Key: schemas.HeaderStage, Value: []byte(why.Stage)},
@@ -124,24 +124,4 @@ func (e *emitter) deadLetter(b *schemas.Batch, row int) kafka.Record {
 		kafka.Header{Key: schemas.HeaderSourceOffset, Value: strconv.AppendInt(nil, schemas.Col[*array.Int64](posts, schemas.RecordOffset).Value(row), 10)},
 	)
 	return rec
-}
-
-// headersAt returns an input record's own headers, borrowed from the batch.
-func headersAt(b *schemas.Batch, row int) []kafka.Header {
-	list := schemas.Col[*array.List](b.Posts(), schemas.RecordHeaders)
-	if list.IsNull(row) {
-		return nil
-	}
-	fields := list.ListValues().(*array.Struct)
-	keys, values := fields.Field(0).(*array.String), fields.Field(1).(*array.Binary)
-	first, end := list.ValueOffsets(row)
-	headers := make([]kafka.Header, 0, end-first)
-	for i := int(first); i < int(end); i++ {
-		h := kafka.Header{Key: keys.Value(i)}
-		if values.IsValid(i) {
-			h.Value = values.Value(i)
-		}
-		headers = append(headers, h)
-	}
-	return headers
 }

@@ -131,7 +131,7 @@ func (r *runner) build(ctx context.Context, m *model.Model, web media.Fetcher, r
 	}); err != nil {
 		return err
 	}
-	if r.infer, err = infer.New(cfg.Infer, infer.Settings{Encoder: m, Alloc: r.alloc}); err != nil {
+	if r.infer, err = infer.New(cfg.Infer, infer.Settings{Encoder: m, Alloc: r.alloc, Log: r.log}); err != nil {
 		return err
 	}
 	if r.cluster, err = cluster.New(cfg.Cluster.Config, cluster.Settings{

@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
-	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
 
 	"github.com/itrstream/itrstream/connectors/kafka"
@@ -72,7 +72,10 @@ func read(b *schemas.Batch, deadLetters bool, at time.Time) ([]outcome, error) {
 	keys, values := schemas.Col[*array.Binary](b.Posts(), schemas.RecordKey), schemas.Col[*array.Binary](b.Posts(), schemas.RecordValue)
 	var outcomes []outcome
 	for row := range int(b.Posts().NumRows()) {
-		h := headers(b.Posts(), row)
+		h := map[string]string{}
+		for _, header := range kafka.HeadersAt(b, row) {
+			h[strings.Clone(header.Key)] = string(header.Value)
+		}
 		o := outcome{at: at, id: h[schemas.HeaderResultID]}
 		switch {
 		case deadLetters:
@@ -90,16 +93,4 @@ func read(b *schemas.Batch, deadLetters bool, at time.Time) ([]outcome, error) {
 		outcomes = append(outcomes, o)
 	}
 	return outcomes, nil
-}
-
-func headers(posts arrow.Record, row int) map[string]string {
-	list := schemas.Col[*array.List](posts, schemas.RecordHeaders)
-	fields := list.ListValues().(*array.Struct)
-	keys, values := fields.Field(0).(*array.String), fields.Field(1).(*array.Binary)
-	first, end := list.ValueOffsets(row)
-	h := make(map[string]string, end-first)
-	for i := int(first); i < int(end); i++ {
-		h[string([]byte(keys.Value(i)))] = string(values.Value(i))
-	}
-	return h
 }

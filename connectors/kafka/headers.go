@@ -1,0 +1,25 @@
+package kafka
+
+import (
+	"github.com/apache/arrow/go/v15/arrow/array"
+
+	"github.com/itrstream/itrstream/schemas"
+)
+
+// HeadersAt returns the headers that came with an input record, in their
+// order, borrowed from the batch.
+func HeadersAt(b *schemas.Batch, row int) []Header {
+	list := schemas.Col[*array.List](b.Posts(), schemas.RecordHeaders)
+	fields := list.ListValues().(*array.Struct)
+	keys, values := fields.Field(0).(*array.String), fields.Field(1).(*array.Binary)
+	first, end := list.ValueOffsets(row)
+	headers := make([]Header, 0, end-first)
+	for i := int(first); i < int(end); i++ {
+		h := Header{Key: keys.Value(i)}
+		if values.IsValid(i) {
+			h.Value = values.Value(i)
+		}
+		headers = append(headers, h)
+	}
+	return headers
+}
