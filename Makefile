@@ -5,7 +5,9 @@ SHELL       := /bin/bash
 .DEFAULT_GOAL := help
 
 GO     ?= go
+PYTHON ?= python3
 CACHE  := $(CURDIR)/.cache
+VENV   := $(CACHE)/venv
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # Raising the linter? Any v2 that builds with go.mod's Go.
@@ -60,6 +62,17 @@ $(KAFKA_LIBS)/fetched: $(KAFKA_POM)
 	@command -v mvn >/dev/null || { echo "test-real fetches Kafka's jars by Maven: apt-get install maven" >&2; exit 1; }
 	rm -rf $(KAFKA_LIBS)
 	mvn -q -B -f $(KAFKA_POM) dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(KAFKA_LIBS)
+	touch $@
+
+# Only what the fast tests need: those in model/tests/build are for who rebuilds the bundle, and want PyTorch.
+.PHONY: test-python
+test-python: $(VENV)/installed ## tests of the training package that need no training
+	cd model && $(VENV)/bin/python -m pytest -q
+
+$(VENV)/installed: model/pyproject.toml
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e 'model[test]'
 	touch $@
 
 .PHONY: race
