@@ -61,7 +61,7 @@ test-real: $(KAFKA_LIBS)/fetched ## end to end on Apache Kafka and redis-server,
 $(KAFKA_LIBS)/fetched: $(KAFKA_POM)
 	@command -v mvn >/dev/null || { echo "test-real fetches Kafka's jars by Maven: apt-get install maven" >&2; exit 1; }
 	rm -rf $(KAFKA_LIBS)
-	mvn -q -B -f $(KAFKA_POM) dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(KAFKA_LIBS)
+	mvn -q -B -Dstyle.color=never -f $(KAFKA_POM) dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(KAFKA_LIBS)
 	touch $@
 
 # Only what the fast tests need: those in model/tests/build are for who rebuilds the bundle, and want PyTorch.
@@ -93,3 +93,11 @@ golden: ## rewrite the golden files that Go makes, and show what changed
 .PHONY: bench
 bench: ## Go benchmarks of single packages
 	$(WITH_ONNXRUNTIME) $(GO) test -run '^$$' -bench . -benchmem $(call packages_with,'^func Benchmark')
+
+.PHONY: model
+model: ## rebuild model/bundles/itr-mini from its ingredients: PyTorch, and up to 40 minutes
+	$(PYTHON) -m venv $(VENV)-build
+	$(VENV)-build/bin/python -m pip install --quiet --disable-pip-version-check -e 'model[build,test]'
+	$(VENV)-build/bin/python -m itr mini --cache $(CACHE)/itr --out model/bundles/itr-mini
+	$(VENV)-build/bin/python -m itr verify model/bundles/itr-mini
+	cd model && $(VENV)-build/bin/python -m pytest -q tests/pieces tests/build
