@@ -23,7 +23,7 @@ func exifEntry(order byteOrder, tag, kind uint16, count, value uint32) []byte {
 	exif = order.AppendUint16(exif, kind)
 	exif = order.AppendUint32(exif, count)
 	if kind == 3 {
-		return order.AppendUint16(order.AppendUint16(exif, uint16(value)), 0) //nolint:gosec // small values
+		return order.AppendUint16(order.AppendUint16(exif, uint16(value)), 0)
 	}
 	return order.AppendUint32(exif, value)
 }
