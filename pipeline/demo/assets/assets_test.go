@@ -133,7 +133,7 @@ func TestBrokenMessages(t *testing.T) {
 	assert.False(t, json.Valid(byName["bad-json"].Value))
 	assert.Equal(t, DeadLetter, byName["bad-json"].Outcome)
 	assert.Equal(t, "post.v9", post("bad-schema").Schema)
-	assert.Contains(t, post("bad-loopback").Media[0].URL, "//127.0.0.1:")
+	assert.Contains(t, post("bad-loopback").Media[0].URL, "//127.0.0.1/")
 	assert.Contains(t, post("bad-metadata").Media[0].URL, "//169.254.169.254/")
 
 	_, _, err = image.Decode(bytes.NewReader(post("bad-junk").Media[0].Data))
