@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,8 +19,8 @@ const (
 	// partitionWatch is how often the group's leader looks for new partitions.
 	partitionWatch = 2 * time.Second
 	rejoinBackoff  = time.Second
-	// closeGrace is how long leaving the group may take before its connections are
-	// cut: a join that waits for other members answers late or never.
+	// closeGrace is how long a request of the group may go on when we leave: a
+	// join that waits for other members answers late or never.
 	closeGrace = 2 * time.Second
 )
 
@@ -68,14 +70,10 @@ func (c *Client) Consume(ctx context.Context, topics []string, h Handler) error 
 	}
 	err = m.run(ctx, group)
 
-	closed := make(chan struct{})
-	go func() {
-		defer close(closed)
-		_ = group.Close() // always nil
-	}()
-	cut := time.AfterFunc(closeGrace, conns.cut)
+	// Not the connections that are opened from here on: one says goodbye.
+	cut := time.AfterFunc(closeGrace, conns.cutter())
 	defer cut.Stop()
-	<-closed
+	_ = group.Close() // always nil
 	return err
 }
 
@@ -280,11 +278,15 @@ func (t *tracked) dial(ctx context.Context, network, address string) (net.Conn, 
 	return &trackedConn{Conn: conn, t: t}, nil
 }
 
-func (t *tracked) cut() {
+// cutter returns what closes the connections that are open now.
+func (t *tracked) cutter() func() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for conn := range t.open {
-		_ = conn.Close() // who uses it sees the error
+	now := slices.Collect(maps.Keys(t.open))
+	return func() {
+		for _, conn := range now {
+			_ = conn.Close() // who uses it sees the error
+		}
 	}
 }
 

@@ -296,37 +296,46 @@ func TestAddedPartitions(t *testing.T) {
 	checkAddedPartitions(t, broker(t))
 }
 
-// A handler that needs longer than the session timeout to finish its batch
-// still commits it, in a rebalance and at the end.
+// checkSlowDrain has a handler that needs longer than the session timeout to
+// finish its batch: it still commits it, in a rebalance and at the end.
+func checkSlowDrain(t *testing.T, addrs []string, ending string, session time.Duration) {
+	t.Helper()
+	cfg := config(addrs)
+	cfg.Group = "slow-" + ending
+	cfg.SessionTimeout, cfg.HeartbeatInterval = session, session/7
+	c := dial(t, cfg)
+	began := make(chan struct{})
+	committed := make(chan error, 1)
+	var once sync.Once
+	stop := background(t, c, "posts", func(ctx context.Context, a *kafka.Assignment) error {
+		once.Do(func() {
+			close(began)
+			<-ctx.Done()
+			time.Sleep(3 * session)
+			committed <- a.Commit(context.WithoutCancel(ctx), 7, "")
+		})
+		<-ctx.Done()
+		return nil
+	})
+	<-began
+	if ending == "rebalance" {
+		background(t, dial(t, cfg), "posts", func(ctx context.Context, _ *kafka.Assignment) error { <-ctx.Done(); return nil })
+	} else {
+		go func() { _ = stop() }()
+	}
+	require.NoError(t, <-committed)
+	require.NoError(t, stop())
+}
+
+var endings = []string{"rebalance", "shutdown"}
+
 func TestSlowDrain(t *testing.T) {
 	t.Parallel()
-	for _, ending := range []string{"rebalance", "shutdown"} {
+	for _, ending := range endings {
 		t.Run(ending, func(t *testing.T) {
 			t.Parallel()
-			cfg := config(fake(t, kfake.GroupMinSessionTimeout(100*time.Millisecond)).ListenAddrs())
-			cfg.SessionTimeout, cfg.HeartbeatInterval = 700*time.Millisecond, 100*time.Millisecond
-			c := dial(t, cfg)
-			began := make(chan struct{})
-			committed := make(chan error, 1)
-			var once sync.Once
-			stop := background(t, c, "posts", func(ctx context.Context, a *kafka.Assignment) error {
-				once.Do(func() {
-					close(began)
-					<-ctx.Done()
-					time.Sleep(3 * cfg.SessionTimeout)
-					committed <- a.Commit(context.WithoutCancel(ctx), 7, "")
-				})
-				<-ctx.Done()
-				return nil
-			})
-			<-began
-			if ending == "rebalance" {
-				background(t, dial(t, cfg), "posts", func(ctx context.Context, _ *kafka.Assignment) error { <-ctx.Done(); return nil })
-			} else {
-				go func() { _ = stop() }()
-			}
-			require.NoError(t, <-committed)
-			require.NoError(t, stop())
+			cluster := fake(t, kfake.GroupMinSessionTimeout(100*time.Millisecond))
+			checkSlowDrain(t, cluster.ListenAddrs(), ending, 700*time.Millisecond)
 		})
 	}
 }
@@ -468,4 +477,26 @@ func TestStopWhileAway(t *testing.T) {
 	b.Close()
 	<-over
 	require.NoError(t, stop())
+}
+
+// Leaving does not wait for a join that the broker holds back.
+func TestStopWhileJoining(t *testing.T) {
+	t.Parallel()
+	cfg := config(fake(t).ListenAddrs())
+	cfg.RebalanceTimeout = time.Hour // longer than any test
+	blocker, release := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	// A member that does not let go holds the rebalance up.
+	stopBlocker := background(t, dial(t, cfg), "posts", func(ctx context.Context, _ *kafka.Assignment) error {
+		once.Do(func() { close(blocker) })
+		<-ctx.Done()
+		<-release
+		return nil
+	})
+	<-blocker
+	stop := background(t, dial(t, cfg), "posts", func(ctx context.Context, _ *kafka.Assignment) error { <-ctx.Done(); return nil })
+	time.Sleep(time.Second) // it is in its join by now; earlier is right as well
+	require.NoError(t, stop())
+	close(release)
+	require.NoError(t, stopBlocker())
 }

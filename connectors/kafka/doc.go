@@ -17,6 +17,8 @@
 //
 // What is not obvious:
 //   - kafka-go's Reader and its decoder are never used: see package recordset.
+//   - kafka-go's Client.Heartbeat never reports an error: see
+//     heartbeatExchange.
 //   - The transport's cluster layout is up to metadataTTL old, so "unknown
 //     topic" right after a topic was created is transient.
 //   - A generation's end stops kafka-go's heartbeats; ours go on until the

@@ -242,6 +242,35 @@ func TestBatchEndsBehindItsRecords(t *testing.T) {
 	require.Equal(t, []string{"second"}, values(readTo(t, f, 8, 11)))
 }
 
+// With several brokers, requests find the leader, also when it moves.
+func TestLeaderMoves(t *testing.T) {
+	t.Parallel()
+	cluster := fake(t, kfake.NumBrokers(3))
+	c := dial(t, config(cluster.ListenAddrs()))
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	f := c.NewFetcher(posts, memory.NewGoAllocator(), kafka.Limits{MaxRows: 100, MaxBytes: 1 << 20})
+	var got []string
+	from := int64(0)
+	for node := range int32(3) {
+		require.NoError(t, cluster.MoveTopicPartition("posts", 0, node))
+		send(t, c, strconv.Itoa(int(node)))
+		for from <= int64(node) {
+			b, err := f.Next(ctx, from, -1)
+			if transient(err) || err == nil && b == nil {
+				time.Sleep(10 * time.Millisecond)
+				continue
+			}
+			require.NoError(t, err)
+			got = append(got, values(rows(b))...)
+			from = b.Offsets.End
+			b.Release()
+		}
+	}
+	require.Equal(t, numbers(0, 3), got)
+	require.Equal(t, numbers(0, 3), consumeValues(t, c, "posts", 3))
+}
+
 // What lies behind the last stable offset is not read, even if it is sent.
 func TestLastStableOffset(t *testing.T) {
 	t.Parallel()

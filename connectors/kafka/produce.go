@@ -77,23 +77,26 @@ type queue struct {
 func (c *Client) route(ctx context.Context, records []Record) ([]*queue, error) {
 	var queues []*queue
 	byPartition := make(map[schemas.Partition]*queue)
-	counts := make(map[string]int)
+	partitions := make(map[string][]int)
 	now := c.now()
 	for _, r := range records {
 		to := schemas.Partition{Topic: r.Topic, ID: r.Partition}
 		if r.Partition == ByKey {
-			n, ok := counts[r.Topic]
+			ids, ok := partitions[r.Topic]
 			if !ok {
-				err := c.retry(ctx, "producing to topic "+r.Topic, func() (err error) {
-					n, err = c.partitions(ctx, r.Topic)
+				err := c.retry(ctx, "producing to topic "+r.Topic, func() error {
+					n, err := c.partitions(ctx, r.Topic)
+					for i := range n {
+						ids = append(ids, i)
+					}
 					return err
 				})
 				if err != nil {
 					return nil, err
 				}
-				counts[r.Topic] = n
+				partitions[r.Topic] = ids
 			}
-			to.ID = c.choose(r.Key, n)
+			to.ID = c.choose(r.Key, ids)
 		}
 		q := byPartition[to]
 		if q == nil {
@@ -111,13 +114,9 @@ func (c *Client) route(ctx context.Context, records []Record) ([]*queue, error) 
 }
 
 // choose gives a key the partition that Java's default partitioner gives it.
-func (c *Client) choose(key []byte, partitions int) int32 {
+func (c *Client) choose(key []byte, ids []int) int32 {
 	if key == nil {
-		return int32(c.turn.Add(1) % uint32(partitions)) //nolint:gosec // Kafka counts partitions in an int32
-	}
-	ids := make([]int, partitions)
-	for i := range ids {
-		ids[i] = i
+		return int32(c.turn.Add(1) % uint32(len(ids))) //nolint:gosec // Kafka counts partitions in an int32
 	}
 	return int32(kafkago.Murmur2Balancer{}.Balance(kafkago.Message{Key: key}, ids...)) //nolint:gosec // as above
 }

@@ -48,6 +48,12 @@ func TestReal(t *testing.T) {
 		t.Parallel()
 		checkCleaned(t, b.Addrs())
 	})
+	for _, ending := range endings {
+		t.Run("slow drain, "+ending, func(t *testing.T) {
+			t.Parallel()
+			checkSlowDrain(t, b.Addrs(), ending, 3*time.Second)
+		})
+	}
 	for mechanism := range mechanisms {
 		t.Run(mechanism, func(t *testing.T) {
 			t.Parallel()
