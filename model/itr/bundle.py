@@ -31,7 +31,11 @@ def read(folder: Path) -> dict[str, Any]:
     listed, found = manifest["files"], digests(folder)
     faults = [f"{name} is missing" for name in listed.keys() - found.keys()]
     faults += [f"{name} is not listed" for name in found.keys() - listed.keys()]
-    faults += [f"{name} has another SHA-256 than the manifest says" for name in listed.keys() & found.keys() if listed[name] != found[name]]
+    faults += [
+        f"{name} has another SHA-256 than the manifest says"
+        for name in listed.keys() & found.keys()
+        if listed[name] != found[name]
+    ]
     if faults:
         raise ValueError(f"{folder}: " + "; ".join(sorted(faults)))
     return manifest

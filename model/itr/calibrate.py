@@ -1,8 +1,8 @@
 """Turns the head's logits into probabilities one can act on: scores = softmax(matrix · logits + bias).
 
-Logits rank posts well and label them badly, since how sure a match looks depends on how people write. So labels come from class shares:
-slopes are fitted where labels are known by construction, then biases until the mean probability of each relation over a sample equals its
-declared share.
+Logits rank posts well and label them badly, since how sure a match looks depends on how people write. So labels come
+from class shares: slopes are fitted where labels are known by construction, then biases until the mean probability of
+each relation over a sample equals its declared share.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ def factor_matrix(adds: float, represented: float) -> np.ndarray:
 
 
 def slope(score: np.ndarray, flag: np.ndarray) -> float:
-    """Slope of the logistic regression of a 0/1 flag on one score, by Newton's method."""
+    """Slope of the logistic regression of a flag, 0 to 1, on one score, by Newton's method."""
     x = np.stack([score, np.ones_like(score)], 1).astype(np.float64)
     weights = np.zeros(2)
     for _ in range(50):

@@ -1,9 +1,9 @@
 """Grad-CAM in closed form: one graph without autograd.
 
-Both maps that the logits depend on are read through their means over cells (the last feature map's pooled mean; the text-area cells'
-means), so the gradient is the same in every cell and the activation map is a weighted sum of channels. The class of interest is
-taken against the other three (its logit less the mean of the four): "neither" has the constant logit 0, and its map is where the picture
-speaks against the others.
+Both maps that the logits depend on are read through their means over cells (the last feature map's pooled mean; the
+text-area cells' means), so the gradient is the same in every cell and the activation map is a weighted sum of
+channels. The class of interest is taken against the other three (its logit less the mean of the four): "neither" has
+the constant logit 0, and its map is where the picture speaks against the others.
 """
 
 import torch
@@ -19,7 +19,9 @@ _AGAINST_OTHERS = ((-0.5, -0.5), (-0.5, 0.5), (0.5, -0.5), (0.5, 0.5))
 
 
 class Cam(nn.Module):
-    """text [B,·], image [B,·], last map [B,1280,7,7], text cells [B,6,14,14] → cam [B,4,14,14] ≥ 0, in units of logits a cell."""
+    """text [B,·], image [B,·], last map [B,1280,7,7], text cells [B,6,14,14] → cam [B,4,14,14] ≥ 0, in units of
+    logits a cell.
+    """
 
     def __init__(self, relation: Relation, classifier: Classifier) -> None:
         super().__init__()

@@ -1,8 +1,9 @@
-"""Composes posts whose relation is known by construction: a written text beside a photograph, with or without words on it.
+"""Composes posts whose relation is known by construction: a written text beside a photograph, with or without words
+on it.
 
-They train the relation head and give held-out figures. Texts, pictures and overlay words are disjoint between splits: by digests of the
-template, of the picture's name, and of the word. What such a post cannot teach is how real people match texts and pictures, so nothing
-that maps a picture into the text space is trained on them.
+They train the relation head and give held-out figures. Texts, pictures and overlay words are disjoint between splits:
+by digests of the template, of the picture's name, and of the word. What such a post cannot teach is how real people
+match texts and pictures, so nothing that maps a picture into the text space is trained on them.
 """
 
 import re
@@ -22,9 +23,19 @@ from itr.wordnet import WordNet
 SPLITS = ("train", "dev", "test")
 _NAMING = {"caption", "points", "headline", "promo"}  # kinds whose templates name the picture's subject
 _ADDING = {"points", "react", "ask", "omit"}  # kinds that need their picture
-# How often each kind occurs, and how often its picture shows what it names and carries words that matter: set so that the four relations
-# come out near their shares in the public Twitter labels.
-_MIX = {"caption": 0.16, "points": 0.12, "react": 0.09, "ask": 0.05, "omit": 0.07, "thought": 0.13, "headline": 0.16, "abstract": 0.11, "promo": 0.11}
+# How often each kind occurs, and how often its picture shows what it names and carries words that matter: set so that
+# the four relations come out near their shares in the public Twitter labels.
+_MIX = {
+    "caption": 0.16,
+    "points": 0.12,
+    "react": 0.09,
+    "ask": 0.05,
+    "omit": 0.07,
+    "thought": 0.13,
+    "headline": 0.16,
+    "abstract": 0.11,
+    "promo": 0.11,
+}
 _MATCHED, _INFORMING, _DECORATING = 0.72, 0.2, 0.15
 
 
@@ -48,13 +59,27 @@ class Template:
 class Composer:
     """Draws posts of one split from photographs, backgrounds, fonts and words."""
 
-    def __init__(self, split: str, photos: list[Photo], backdrops: list[Image.Image], faces: list[Path], wordnet: WordNet, rng: Random,
-                 kin: float) -> None:
-        """kin: how often a picture that matches is one of the subject's category and not of the subject, as loosely as people match."""
+    def __init__(
+        self,
+        split: str,
+        photos: list[Photo],
+        backdrops: list[Image.Image],
+        faces: list[Path],
+        wordnet: WordNet,
+        rng: Random,
+        kin: float,
+    ) -> None:
+        """kin: how often a picture that matches is one of the subject's category and not of the subject, as loosely
+        as people match.
+        """
         self.photos = [photo for photo in photos if photo.split == split]
-        self.backdrops = [image for i, image in enumerate(backdrops) if SPLITS[min(i % 5, 4) // 2] == split] or backdrops
+        self.backdrops = [
+            image for i, image in enumerate(backdrops) if SPLITS[min(i % 5, 4) // 2] == split
+        ] or backdrops
         self.faces = faces
-        self.words = sorted(word for word in wordnet.senses if word.isalpha() and 3 <= len(word) <= 11 and _split(word) == split)
+        self.words = sorted(
+            word for word in wordnet.senses if word.isalpha() and 3 <= len(word) <= 11 and _split(word) == split
+        )
         templates, self.fillers = read_templates()
         self.templates = {kind: [t for t in templates if t.kind == kind and t.split == split] for kind in _MIX}
         self.rng, self.kin = rng, kin
@@ -77,7 +102,11 @@ class Composer:
         subject = rng.choice(self.photos)
         text = self._text(kind, subject)
         matched = kind in _NAMING and rng.random() < _MATCHED
-        shown = rng.choice(self._like(subject)) if matched else rng.choice([photo for photo in self.photos if photo.folder != subject.folder])
+        shown = (
+            rng.choice(self._like(subject))
+            if matched
+            else rng.choice([photo for photo in self.photos if photo.folder != subject.folder])
+        )
         represented, adds = matched, kind in _ADDING
         canvas = self._scene(shown)
         draw = rng.random()
@@ -113,7 +142,9 @@ class Composer:
 
 
 def read_templates() -> tuple[list[Template], dict[str, list[str]]]:
-    """The templates of posts.txt, and its fillers by name. Of each kind six tenths train, two are dev and two test, in the order of a digest."""
+    """The templates of posts.txt, and its fillers by name. Of each kind six tenths train, two are dev and two test,
+    in the order of a digest.
+    """
     texts, fillers = {}, {}
     for line in resources.files("itr").joinpath("posts.txt").read_text(encoding="utf-8").splitlines():
         if line.startswith("#") or not line:
@@ -128,7 +159,9 @@ def read_templates() -> tuple[list[Template], dict[str, list[str]]]:
     for kind, of_kind in texts.items():
         of_kind.sort(key=lambda text: zlib.crc32(text.encode()))
         for i, text in enumerate(of_kind):
-            templates.append(Template(kind, text, SPLITS[0 if i < 0.6 * len(of_kind) else 1 if i < 0.8 * len(of_kind) else 2]))
+            templates.append(
+                Template(kind, text, SPLITS[0 if i < 0.6 * len(of_kind) else 1 if i < 0.8 * len(of_kind) else 2])
+            )
     return templates, fillers
 
 
@@ -140,7 +173,10 @@ def _split(text: str) -> str:
 def _decorated(text: str, rng: Random) -> str:
     """What posts wear: tags, mentions, links, emoji, shouting. Independent of the relation on purpose."""
     if rng.random() < 0.25:
-        text += " " + " ".join("#" + rng.choice(("love", "news", "tbt", "travel", "life", "work", "fun", "local")) for _ in range(rng.randint(1, 3)))
+        text += " " + " ".join(
+            "#" + rng.choice(("love", "news", "tbt", "travel", "life", "work", "fun", "local"))
+            for _ in range(rng.randint(1, 3))
+        )
     if rng.random() < 0.15:
         text = f"@{rng.choice(('sam_k', 'newsdesk', 'LuciaR', 'the_daily', 'jp_77'))} {text}"
     if rng.random() < 0.15:

@@ -24,5 +24,9 @@ class MiniConfig:
     calibration_posts: int = 1200
     test_posts: int = 1500
 
+    # How often two people who label a post differ in one of the two flags, about: kappa is .7 to .8. Probabilities
+    # are made no surer than that.
+    disagreement: float = 0.1
+
     # Share of 00, 01, 10, 11 (neither, image_adds, text_represented, both) in the public Twitter label set.
     priors: tuple[float, float, float, float] = (0.336, 0.256, 0.220, 0.188)

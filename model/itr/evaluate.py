@@ -5,18 +5,29 @@ from sklearn.metrics import f1_score, roc_auc_score
 
 
 def f1s(relations: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """Weighted F1 ×100 of the two tasks and of the four relations, as in the paper: the tasks derive from the 4-way prediction."""
+    """Weighted F1 ×100 of the two tasks and of the four relations, as in the paper: the tasks derive from the 4-way
+    prediction.
+    """
+
     def score(a: np.ndarray, b: np.ndarray) -> float:
         return 100.0 * f1_score(a, b, average="weighted")
 
-    return {"t": score(relations // 2, predicted // 2), "v": score(relations % 2, predicted % 2), "tv": score(relations, predicted)}
+    return {
+        "t": score(relations // 2, predicted // 2),
+        "v": score(relations % 2, predicted % 2),
+        "tv": score(relations, predicted),
+    }
 
 
 def calibration_error(probabilities: np.ndarray, relations: np.ndarray, bins: int = 15) -> float:
     """Expected calibration error of the most likely relation, equal-width bins."""
     confidence, right = probabilities.max(1), probabilities.argmax(1) == relations
     which = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [abs(confidence[which == b].mean() - right[which == b].mean()) * (which == b).mean() for b in range(bins) if (which == b).any()]
+    gaps = [
+        abs(confidence[which == b].mean() - right[which == b].mean()) * (which == b).mean()
+        for b in range(bins)
+        if (which == b).any()
+    ]
     return float(sum(gaps))
 
 

@@ -46,7 +46,13 @@ class ExplainGraph(nn.Module):
 
 def text(tower: TextTower, path: Path) -> None:
     ids = torch.tensor([[101, 7592, 2088, 102], [101, 102, 0, 0]])
-    _export(tower, (ids, (ids > 0).long()), path, {"input_ids": {0: "batch", 1: "tokens"}, "attention_mask": {0: "batch", 1: "tokens"}}, ["text"])
+    _export(
+        tower,
+        (ids, (ids > 0).long()),
+        path,
+        {"input_ids": {0: "batch", 1: "tokens"}, "attention_mask": {0: "batch", 1: "tokens"}},
+        ["text"],
+    )
 
 
 def image(graph: ImageGraph, path: Path) -> None:
@@ -55,24 +61,38 @@ def image(graph: ImageGraph, path: Path) -> None:
 
 def head(relation: Relation, text_width: int, image_width: int, path: Path) -> None:
     inputs = (torch.randn(2, text_width), torch.randn(2, image_width))
-    _export(relation, inputs, path, {"text": {0: "batch"}, "image": {0: "batch"}}, ["logits", "similarity", "embedding"])
+    _export(
+        relation, inputs, path, {"text": {0: "batch"}, "image": {0: "batch"}}, ["logits", "similarity", "embedding"]
+    )
 
 
 def explain(graph: ExplainGraph, text_width: int, path: Path) -> None:
-    _export(graph, (_pixels(), torch.randn(2, text_width)), path, {"pixels": {0: "batch"}, "text": {0: "batch"}}, ["cam"])
+    _export(
+        graph, (_pixels(), torch.randn(2, text_width)), path, {"pixels": {0: "batch"}, "text": {0: "batch"}}, ["cam"]
+    )
 
 
 def _pixels() -> Tensor:
     return torch.randint(0, 256, (2, 224, 224, 3), dtype=torch.uint8)
 
 
-def _export(module: nn.Module, inputs: tuple[Tensor, ...], path: Path, axes: dict[str, dict[int, str]], outputs: list[str]) -> None:
+def _export(
+    module: nn.Module, inputs: tuple[Tensor, ...], path: Path, axes: dict[str, dict[int, str]], outputs: list[str]
+) -> None:
     module.eval()  # exporters have left batch norms in training mode before
     batch = torch.export.Dim("batch", min=1, max=4096)
     named = {"batch": batch, "tokens": torch.export.Dim("tokens", min=2, max=128)}
     shapes = tuple({axis: named[name] for axis, name in of.items()} for of in axes.values())
-    program = torch.onnx.export(module, inputs, input_names=list(axes), output_names=outputs, dynamic_shapes=shapes, opset_version=OPSET,
-                                dynamo=True, verbose=False)
+    program = torch.onnx.export(
+        module,
+        inputs,
+        input_names=list(axes),
+        output_names=outputs,
+        dynamic_shapes=shapes,
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
     module.eval()
     model = program.model_proto
     del model.graph.value_info[:]

@@ -19,15 +19,19 @@ STRIDE_8, STRIDE_16 = 4, 10  # index of the last block at these strides
 CHANNELS_8, CHANNELS_16, WIDTH, CLASSES = 40, 112, 1280, 1000
 
 
-# Some depthwise channels are dead: weights of 1e-20 under a real bias. An int8 scale made from such weights is too small for the bias to be
-# an int32 of it, so one tap is raised to a value that moves the channel by less than 1e-3.
+# Some depthwise channels are dead: weights of 1e-20 under a real bias. An int8 scale made from such weights is too
+# small for the bias to be an int32 of it, so one tap is raised to a value that moves the channel by less than 1e-3.
 _LEAST_TAP = 1e-4
 
 
 class Same(nn.Module):
-    """Convolution with TensorFlow's SAME padding at a fixed input size, its batch norm folded in, and ReLU6 unless linear."""
+    """Convolution with TensorFlow's SAME padding at a fixed input size, its batch norm folded in, and ReLU6 unless
+    linear.
+    """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, linear: bool = False) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, linear: bool = False
+    ) -> None:
         super().__init__()
         # At even sizes SAME pads stride-2 convolutions one pixel more below and right than above and left.
         total = max(kernel - stride, 0)
@@ -56,7 +60,9 @@ class Block(nn.Module):
 
 
 class Classifier(nn.Module):
-    """A linear layer whose int8 weights serve both directions: forward, and back to the pooled map for the activation map."""
+    """A linear layer whose int8 weights serve both directions: forward, and back to the pooled map for the activation
+    map.
+    """
 
     def __init__(self) -> None:
         super().__init__()

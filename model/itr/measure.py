@@ -1,4 +1,6 @@
-"""Measures a built bundle by its own graphs: composed test posts, captioned photographs, agreement of int8 with floats, time, row independence."""
+"""Measures a built bundle by its own graphs: composed test posts, captioned photographs, agreement of int8 with
+floats, time, row independence.
+"""
 
 import time
 from collections.abc import Callable
@@ -7,7 +9,6 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -29,8 +30,16 @@ _HARD_TEXT = (
 )
 
 
-def measure(heads: list[relation.Relation], calibrations: list[Calibration], encoded: dict[str, "Encoded"], material: "Material", graphs: Graphs,
-            floats: Graphs, config: MiniConfig, vocab: Path) -> dict[str, float | list[float]]:
+def measure(
+    heads: list[relation.Relation],
+    calibrations: list[Calibration],
+    encoded: dict[str, "Encoded"],
+    material: "Material",
+    graphs: Graphs,
+    floats: Graphs,
+    config: MiniConfig,
+    vocab: Path,
+) -> dict[str, float | list[float]]:
     """All figures of the card by name. A list holds one value a head seed."""
     train, test = encoded["train"], encoded["test"]
     tokens = wordpieces.tokenizer(vocab)
@@ -38,13 +47,25 @@ def measure(heads: list[relation.Relation], calibrations: list[Calibration], enc
     figures: dict[str, float | list[float]] = {}
 
     every = [relation.logits(head, test.text, test.image) for head in heads]
-    for name, pick in (("calibrated", lambda logits, c: c.probabilities(logits).argmax(1)), ("raw", lambda logits, c: logits.argmax(1))):
+    for name, pick in (
+        ("calibrated", lambda logits, c: c.probabilities(logits).argmax(1)),
+        ("raw", lambda logits, c: logits.argmax(1)),
+    ):
         scores = [evaluate.f1s(test.relations, pick(logits, c)) for logits, c in zip(every, calibrations, strict=True)]
         figures |= {f"composed {name} {task}": [score[task] for score in scores] for task in ("t", "v", "tv")}
-    figures["composed AUROC t"] = [evaluate.auroc(one[test.relations >= 2, 2], one[test.relations < 2, 2]) for one in every]
-    figures["composed AUROC v"] = [evaluate.auroc(one[test.relations % 2 == 1, 1], one[test.relations % 2 == 0, 1]) for one in every]
-    figures["composed ECE"] = [evaluate.calibration_error(c.probabilities(one), test.relations) for one, c in zip(every, calibrations, strict=True)]
-    figures["majority tv"] = evaluate.f1s(test.relations, np.full_like(test.relations, np.bincount(test.relations).argmax()))["tv"]
+    figures["composed AUROC t"] = [
+        evaluate.auroc(one[test.relations >= 2, 2], one[test.relations < 2, 2]) for one in every
+    ]
+    figures["composed AUROC v"] = [
+        evaluate.auroc(one[test.relations % 2 == 1, 1], one[test.relations % 2 == 0, 1]) for one in every
+    ]
+    figures["composed ECE"] = [
+        evaluate.calibration_error(c.probabilities(one), test.relations)
+        for one, c in zip(every, calibrations, strict=True)
+    ]
+    figures["majority tv"] = evaluate.f1s(
+        test.relations, np.full_like(test.relations, np.bincount(test.relations).argmax())
+    )["tv"]
     figures["text only tv"] = _probe(train.text, train.relations, test.text, test.relations)
     figures["image only tv"] = _probe(train.image, train.relations, test.image, test.relations)
 
@@ -60,23 +81,32 @@ def _probe(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, y_test: np.ndarray)
 
 
 def _captions(material: "Material", graphs: Graphs, ids: Callable, config: MiniConfig) -> dict[str, float]:
-    """Matching of photographs (no cut-outs) with their captions and with long posts that name their subject among much else.
+    """Matching of photographs (no cut-outs) with their captions and with long posts that name their subject among
+    much else.
 
     The agreement is trained on none of them, but its constants were chosen while looking at these figures.
     """
     rng = Random(config.seed)
     chosen = [photo for photo in material.photos if not photo.cutout]
-    pixels = np.stack([render.scene(photo.image, material.backdrops[0], rng).pixels(config.image_side) for photo in chosen])
+    pixels = np.stack(
+        [render.scene(photo.image, material.backdrops[0], rng).pixels(config.image_side) for photo in chosen]
+    )
     image = graphs.image(pixels)
     found = {}
-    for kind, texts in (("captions", [photo.caption for photo in chosen]),
-                        ("long posts", [rng.choice(_HARD_TEXT).replace("{x}", photo.name) for photo in chosen])):
+    for kind, texts in (
+        ("captions", [photo.caption for photo in chosen]),
+        ("long posts", [rng.choice(_HARD_TEXT).replace("{x}", photo.name) for photo in chosen]),
+    ):
         text = graphs.text(ids(texts))
         pairs = [graphs.head(np.repeat(row[None], len(image), 0), image) for row in text]
         names = [photo.name for photo in chosen]
-        found[f"photographs, {kind}: AUROC of similarity"] = evaluate.matched_against_mismatched(np.stack([p[1] for p in pairs]), names, config.seed)
-        found[f"photographs, {kind}: AUROC of lt"] = evaluate.matched_against_mismatched(np.stack([p[0][:, 2] for p in pairs]), names, config.seed)
-    return found | {"photographs": len(chosen)}
+        found[f"photographs, {kind}: AUROC of similarity"] = evaluate.matched_against_mismatched(
+            np.stack([p[1] for p in pairs]), names, config.seed
+        )
+        found[f"photographs, {kind}: AUROC of lt"] = evaluate.matched_against_mismatched(
+            np.stack([p[0][:, 2] for p in pairs]), names, config.seed
+        )
+    return found
 
 
 def _areas(material: "Material", graphs: Graphs, config: MiniConfig) -> dict[str, float]:
@@ -87,28 +117,49 @@ def _areas(material: "Material", graphs: Graphs, config: MiniConfig) -> dict[str
     return {"added text: AUROC of the text-area share": evaluate.auroc(some[cover > 0.02], some[cover == 0])}
 
 
-def _fidelity(head: relation.Relation, calibration: Calibration, material: "Material", graphs: Graphs, floats: Graphs, ids: Callable,
-              config: MiniConfig) -> dict[str, float]:
-    """int8 against the float graphs of the same towers, and time on one thread."""
+def _fidelity(
+    head: relation.Relation,
+    calibration: Calibration,
+    material: "Material",
+    graphs: Graphs,
+    floats: Graphs,
+    ids: Callable,
+    config: MiniConfig,
+) -> dict[str, float]:
+    """int8 against the float graphs of the same towers."""
     posts = list(material.composer("test", f"fidelity {config.seed}", 0.25).posts(320))
-    rows, pixels = ids([post.text for post in posts]), np.stack([post.canvas.pixels(config.image_side) for post in posts])
+    rows, pixels = (
+        ids([post.text for post in posts]),
+        np.stack([post.canvas.pixels(config.image_side) for post in posts]),
+    )
     text, image = (graphs.text(rows), floats.text(rows)), (graphs.image(pixels), floats.image(pixels))
-    labels = [calibration.probabilities(relation.logits(head, t, i)).argmax(1) for t, i in zip(text, image, strict=True)]
+    labels = [
+        calibration.probabilities(relation.logits(head, t, i)).argmax(1) for t, i in zip(text, image, strict=True)
+    ]
     classes = slice(image_tower.WIDTH, image_tower.WIDTH + image_tower.CLASSES)
-    found = {
+    return {
         "int8: label agreement": float((labels[0] == labels[1]).mean()),
         "int8: text cosine": _cosine(text[0][:, : text_tower.WIDTH], text[1][:, : text_tower.WIDTH]),
         "int8: pooled cosine": _cosine(image[0][:, : image_tower.WIDTH], image[1][:, : image_tower.WIDTH]),
         "int8: top class agreement": float((image[0][:, classes].argmax(1) == image[1][:, classes].argmax(1)).mean()),
     }
-    typical = sorted(rows, key=len)[len(rows) // 2]
-    timed = {"text": lambda g: g.text([typical]), "image": lambda g: g.image(pixels[:1])}
-    for name, call in timed.items():
+
+
+def times(graphs: Graphs, floats: Graphs) -> dict[str, float]:
+    """Milliseconds on one thread, and the int8 graphs' share of the float graphs' time; for a text of 24 pieces."""
+    rng = np.random.default_rng(0)
+    ids, pixels = (
+        [[101, *rng.integers(1996, 20_000, 22).tolist(), 102]],
+        rng.integers(0, 256, (8, 224, 224, 3), np.uint8),
+    )
+    text, image = graphs.text(ids), graphs.image(pixels[:1])
+    found = {}
+    for name, call in {"text": lambda g: g.text(ids), "image": lambda g: g.image(pixels[:1])}.items():
         fast, slow = _milliseconds(lambda: call(graphs)), _milliseconds(lambda: call(floats))  # noqa: B023
-        found |= {f"time: {name} int8 ms": fast, f"time: {name} int8 to float": fast / slow}
-    found["time: image int8 ms a picture at batch 8"] = _milliseconds(lambda: graphs.image(pixels[:8])) / 8
-    found["time: head ms"] = _milliseconds(lambda: graphs.head(text[0][:1], image[0][:1]))
-    found["time: explain ms"] = _milliseconds(lambda: graphs.explain(pixels[:1], text[0][:1]))
+        found |= {f"{name} int8 ms": fast, f"{name} int8 to float": fast / slow}
+    found["image int8 ms a picture at batch 8"] = _milliseconds(lambda: graphs.image(pixels)) / 8
+    found["head ms"] = _milliseconds(lambda: graphs.head(text, image))
+    found["explain ms"] = _milliseconds(lambda: graphs.explain(pixels[:1], text))
     return found
 
 
@@ -123,7 +174,11 @@ def _independence(material: "Material", graphs: Graphs, ids: Callable, config: M
     for i in range(len(posts)):
         alone_text, alone_image = graphs.text([rows[i]]), graphs.image(pixels[i : i + 1])
         alone = [alone_image, *graphs.head(alone_text, alone_image), graphs.explain(pixels[i : i + 1], alone_text)]
-        worst = max(worst, float(np.abs(alone_text[0] - text[i]).max()), *(float(np.abs(a[0] - b[i]).max()) for a, b in zip(alone, together, strict=True)))
+        worst = max(
+            worst,
+            float(np.abs(alone_text[0] - text[i]).max()),
+            *(float(np.abs(a[0] - b[i]).max()) for a, b in zip(alone, together, strict=True)),
+        )
     return {"rows: largest difference alone and among 31 others": worst}
 
 
@@ -133,7 +188,6 @@ def _cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 def _milliseconds(call: Callable[[], object], rounds: int = 40) -> float:
     """The fastest of several: what else the machine does only adds."""
-    torch.set_num_threads(1)
     times = []
     for _ in range(rounds):
         start = time.perf_counter()

@@ -54,7 +54,12 @@ def named(sources: dict[str, Path]) -> list[Photo]:
 def backgrounds(sources: dict[str, Path]) -> list[Image.Image]:
     """Landscapes, textures and wallpapers as RGB pictures in a fixed order, one size of each."""
     found: dict[str, Image.Image] = {}
-    for package in ("lomiri-wallpapers-16.04", "lomiri-wallpapers-20.04", "mate-backgrounds", "plasma-workspace-wallpapers"):
+    for package in (
+        "lomiri-wallpapers-16.04",
+        "lomiri-wallpapers-20.04",
+        "mate-backgrounds",
+        "plasma-workspace-wallpapers",
+    ):
         for path in sorted((sources[package] / "usr/share").rglob("*")):
             if path.suffix.lower() not in (".jpg", ".jpeg", ".png") or path.is_symlink():
                 continue

@@ -1,7 +1,7 @@
 """A text-space vector for each ImageNet class: how pictures reach the text tower's space without one paired example.
 
-A class's vector is the normalised mean of the embeddings of short texts about it. What the names of the classes leave out (a suit means
-a politician or a groom more often than a suit) stands in scenes.txt, written for this purpose.
+A class's vector is the normalised mean of the embeddings of short texts about it. What the names of the classes leave
+out (a suit means a politician or a groom more often than a suit) stands in scenes.txt, written for this purpose.
 """
 
 import json
@@ -14,7 +14,15 @@ import numpy as np
 
 from itr.wordnet import WordNet
 
-_NAME_TEMPLATES = ("{}", "a photo of a {}", "a picture of {}", "look at this {}", "my {}", "{} in the news", "the {} today")
+_NAME_TEMPLATES = (
+    "{}",
+    "a photo of a {}",
+    "a picture of {}",
+    "look at this {}",
+    "my {}",
+    "{} in the news",
+    "the {} today",
+)
 
 
 def class_texts(classes: Path, wordnet: WordNet) -> list[list[str]]:

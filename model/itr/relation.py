@@ -1,11 +1,14 @@
 """The relation head: how much a text and a picture agree, whether the picture adds, and the four relations out of both.
 
-Image vector (see export.ImageGraph): [pooled 1280 | class logits 1000 | text area 6]. Text vector: [sentence 384 | lexical].
+Image vector (see export.ImageGraph): [pooled 1280 | class logits 1000 | text area 6]. Text vector: [sentence 384 |
+lexical].
 
 Agreement has two halves, both free of trained matching:
-  cosine     sentence · image projection, the projection being the class-weighted mean of prototypes less their usual mean: without that
-             centre every picture is near every generic text (hubness). Captioned photographs, matched against mismatched: AUROC .85 → .92.
-  posterior  log Σ_c p(c|picture) q(c|text) / π(c): text and picture both vote for classes, and a class counts for less the commoner it is.
+  cosine     sentence · image projection, the projection being the class-weighted mean of prototypes less their usual
+             mean: without that centre every picture is near every generic text (hubness). Captioned photographs,
+             matched against mismatched, fp32: AUROC .85 → .92.
+  posterior  log Σ_c p(c|picture) q(c|text) / π(c): text and picture both vote for classes, and a class counts for less
+             the commoner it is.
 """
 
 from dataclasses import dataclass
@@ -74,12 +77,18 @@ class Factors(nn.Module):
         self.adds_area_hidden = nn.Linear(areas, 16)
         self.adds_area = nn.Linear(16, 1)
 
-    def forward(self, cosine: Tensor, posterior: Tensor, sentence: Tensor, lexical: Tensor, area: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, cosine: Tensor, posterior: Tensor, sentence: Tensor, lexical: Tensor, area: Tensor
+    ) -> tuple[Tensor, Tensor]:
         match = (torch.stack([cosine, posterior], -1) - self.match_mean) * self.match_scale
         words = ((lexical - self.lexical_mean) * self.lexical_scale).clamp(-4.0, 4.0)
         cells = (area - self.area_mean) * self.area_scale
         lt = self.represented_match(match) + self.represented_lexical(words)
-        lv = self.adds_lexical(words) + self.adds_sentence(sentence) + self.adds_area(self.adds_area_hidden(cells).tanh())
+        lv = (
+            self.adds_lexical(words)
+            + self.adds_sentence(sentence)
+            + self.adds_area(self.adds_area_hidden(cells).tanh())
+        )
         return lt[:, 0], lv[:, 0]
 
 

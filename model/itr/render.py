@@ -1,4 +1,6 @@
-"""Draws words on pictures as people do: captions, memes, posters, screenshots, signs, watermarks; and says where the words are."""
+"""Draws words on pictures as people do: captions, memes, posters, screenshots, signs, watermarks; and says where the
+words are.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +33,13 @@ class Canvas:
 
 def fonts(sources: dict[str, Path]) -> list[Path]:
     """All font files of the font ingredients, in a fixed order."""
-    return sorted(path for name, folder in sources.items() if name.startswith("fonts-")
-                  for path in folder.rglob("*") if path.suffix in _FONT_SUFFIXES and not path.is_symlink())
+    return sorted(
+        path
+        for name, folder in sources.items()
+        if name.startswith("fonts-")
+        for path in folder.rglob("*")
+        if path.suffix in _FONT_SUFFIXES and not path.is_symlink()
+    )
 
 
 def scene(image: Image.Image, backdrop: Image.Image, rng: Random) -> Canvas:
@@ -45,8 +52,13 @@ def scene(image: Image.Image, backdrop: Image.Image, rng: Random) -> Canvas:
         subject = image.copy()
         # Upscaled too: stamps are small, and their subject should fill the frame as a photograph's does.
         scale = rng.uniform(0.6, 0.95) * min(size[0] / subject.width, size[1] / subject.height)
-        subject = subject.resize((max(8, int(subject.width * scale)), max(8, int(subject.height * scale))), Image.Resampling.BICUBIC)
-        place = (rng.randint(0, size[0] - subject.width), rng.randint((size[1] - subject.height) // 2, size[1] - subject.height))
+        subject = subject.resize(
+            (max(8, int(subject.width * scale)), max(8, int(subject.height * scale))), Image.Resampling.BICUBIC
+        )
+        place = (
+            rng.randint(0, size[0] - subject.width),
+            rng.randint((size[1] - subject.height) // 2, size[1] - subject.height),
+        )
         base.paste(subject, place, subject)
     if rng.random() < 0.5:
         base = base.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -56,24 +68,39 @@ def scene(image: Image.Image, backdrop: Image.Image, rng: Random) -> Canvas:
 def blank(rng: Random) -> Canvas:
     """A plain or two-tone sheet, for posters and screenshots."""
     size = rng.choice(SIZES)
-    colour = tuple(rng.choice((255, 245, rng.randint(0, 255))) for _ in range(3)) if rng.random() < 0.7 else (rng.randint(0, 40),) * 3
+    colour = (
+        tuple(rng.choice((255, 245, rng.randint(0, 255))) for _ in range(3))
+        if rng.random() < 0.7
+        else (rng.randint(0, 40),) * 3
+    )
     return Canvas(Image.new("RGB", size, colour), Image.new("L", size))
 
 
 def write(canvas: Canvas, words: list[str], style: str, faces: list[Path], rng: Random) -> Canvas:
     """The canvas with `words` drawn in one of STYLES. Long lists are cut to what fits."""
     width, height = canvas.image.size
-    share = {"caption": 0.07, "meme": 0.12, "poster": 0.11, "screenshot": 0.045, "sign": 0.1, "watermark": 0.04, "chart": 0.04}[style]
+    share = {
+        "caption": 0.07,
+        "meme": 0.12,
+        "poster": 0.11,
+        "screenshot": 0.045,
+        "sign": 0.1,
+        "watermark": 0.04,
+        "chart": 0.04,
+    }[style]
     font = ImageFont.truetype(rng.choice(faces), max(9, int(height * share * rng.uniform(0.8, 1.25))))
     image, mask = canvas.image.copy(), canvas.mask.copy()
     if style == "chart":
         _bars(ImageDraw.Draw(image), width, height, rng)
     lines = _wrap(words, font, int(width * 0.92))
     step = int(font.size * 1.25)
-    room = {"caption": 2, "meme": 2, "watermark": 1, "sign": 2, "chart": 4}.get(style, max(1, int(height * 0.9) // step))
+    room = {"caption": 2, "meme": 2, "watermark": 1, "sign": 2, "chart": 4}.get(
+        style, max(1, int(height * 0.9) // step)
+    )
     lines = lines[:room]
     top = {"caption": height - len(lines) * step - 6, "watermark": height - step - 4, "meme": 6, "chart": 4}.get(
-        style, rng.randint(4, max(4, height - len(lines) * step - 4)))
+        style, rng.randint(4, max(4, height - len(lines) * step - 4))
+    )
     if style == "sign":
         return _sign(image, mask, lines, font, rng)
     ink, edge = _ink(image, top, len(lines) * step, rng)
@@ -94,7 +121,9 @@ def write(canvas: Canvas, words: list[str], style: str, faces: list[Path], rng: 
 
 def _cover(image: Image.Image, size: tuple[int, int], rng: Random) -> Image.Image:
     scale = max(size[0] / image.width, size[1] / image.height) * rng.uniform(1.0, 1.15)
-    image = image.resize((max(size[0], int(image.width * scale)), max(size[1], int(image.height * scale))), Image.Resampling.BICUBIC)
+    image = image.resize(
+        (max(size[0], int(image.width * scale)), max(size[1], int(image.height * scale))), Image.Resampling.BICUBIC
+    )
     left, top = rng.randint(0, image.width - size[0]), rng.randint(0, image.height - size[1])
     return image.crop((left, top, left + size[0], top + size[1]))
 
@@ -148,4 +177,6 @@ def _bars(draw: ImageDraw.ImageDraw, width: int, height: int, rng: Random) -> No
     for i in range(count):
         left = width * (i + 0.6) / (count + 1)
         colour = tuple(rng.randint(0, 220) for _ in range(3))
-        draw.rectangle((left, height * rng.uniform(0.3, 0.85), left + width / (count + 1) * 0.7, height * 0.95), fill=colour)
+        draw.rectangle(
+            (left, height * rng.uniform(0.3, 0.85), left + width / (count + 1) * 0.7, height * 0.95), fill=colour
+        )

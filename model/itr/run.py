@@ -1,4 +1,6 @@
-"""Runs a bundle's graphs with ONNX Runtime as its manifest says: texts one at a time, pictures in batches. Needs no torch."""
+"""Runs a bundle's graphs with ONNX Runtime as its manifest says: texts one at a time, pictures in batches. Needs no
+torch.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,11 +22,15 @@ class Graphs:
     def text(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
         """[N, text width], each text alone and unpadded."""
         rows = [np.array([row], np.int64) for row in ids]
-        return np.concatenate([self.text_session.run(None, {"input_ids": row, "attention_mask": np.ones_like(row)})[0] for row in rows])
+        return np.concatenate(
+            [self.text_session.run(None, {"input_ids": row, "attention_mask": np.ones_like(row)})[0] for row in rows]
+        )
 
     def image(self, pixels: np.ndarray, batch: int = 16) -> np.ndarray:
         """uint8 [N,224,224,3] → [N, image width]."""
-        return np.concatenate([self.image_session.run(None, {"pixels": pixels[i : i + batch]})[0] for i in range(0, len(pixels), batch)])
+        return np.concatenate(
+            [self.image_session.run(None, {"pixels": pixels[i : i + batch]})[0] for i in range(0, len(pixels), batch)]
+        )
 
     def head(self, text: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """logits [N,4], similarity [N], embedding [N,D]."""
@@ -43,7 +49,10 @@ def session(path: Path) -> onnxruntime.InferenceSession:
 
 def load(folder: Path) -> Graphs:
     """The graphs of a folder; head and explain may be missing while a bundle is being built."""
+
     def optional(name: str) -> onnxruntime.InferenceSession | None:
         return session(folder / name) if (folder / name).exists() else None
 
-    return Graphs(session(folder / "text.onnx"), session(folder / "image.onnx"), optional("head.onnx"), optional("explain.onnx"))
+    return Graphs(
+        session(folder / "text.onnx"), session(folder / "image.onnx"), optional("head.onnx"), optional("explain.onnx")
+    )

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from itr.image_tower import CHANNELS_8, CHANNELS_16, ImageTower
 
-# Each feature is the mean over the cells of one function of the cell's probability p, so that a feature's share of every cell is known
-# and the activation map has a closed form: how much text, how much of it certain, where it stands.
+# Each feature is the mean over the cells of one function of the cell's probability p, so that a feature's share of
+# every cell is known and the activation map has a closed form: how much text, how much of it certain, where it
+# stands.
 FEATURES = ("some", "certain", "very certain", "upper third", "middle third", "lower third")
 
 

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from itr.lexicon import BITS
 
 WIDTH, LAYERS, HEADS, INNER = 384, 6, 12, 1536
-# The word embeddings are half of the tower's bytes. BERT's vocabulary is sorted by frequency, so the first rows, which most word pieces of
-# a post hit, keep 8 bits, and the others get 4 with a scale for each 32 values. Measured on 200 short texts: cosine .999 to fp32.
+# The word embeddings are half of the tower's bytes. BERT's vocabulary is sorted by frequency, so the first rows,
+# which most word pieces of a post hit, keep 8 bits, and the others get 4 with a scale for each 32 values. Measured on
+# 200 short texts: cosine .999 to fp32.
 FREQUENT, GROUP = 8192, 32
 
 
@@ -120,7 +121,9 @@ def load(weights: Path, lexical: Tensor, max_tokens: int) -> TextTower:
 
 
 def _four_bits(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """uint8 [N,384] of 0…15 (zero at 8) and scales [N,12]; each group's clipping point is the one of least squared error."""
+    """uint8 [N,384] of 0…15 (zero at 8) and scales [N,12]; each group's clipping point is the one of least squared
+    error.
+    """
     groups = rows.unflatten(-1, (WIDTH // GROUP, GROUP))
     widest = groups.abs().amax(-1, keepdim=True) / 7.0
     best, error = widest, torch.full_like(widest, torch.inf)

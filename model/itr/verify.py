@@ -1,4 +1,6 @@
-"""Replays a bundle's golden cases by its graphs, from the picture files and the recorded token ids on. Needs no torch."""
+"""Replays a bundle's golden cases by its graphs, from the picture files and the recorded token ids on. Needs no
+torch.
+"""
 
 import hashlib
 import json
@@ -17,7 +19,9 @@ def load_pixels(path: Path, side: int) -> np.ndarray:
 
 
 def differences(folder: Path) -> dict[str, float]:
-    """Largest absolute difference of each recorded output. ValueError when files or pixels are not those of the manifest."""
+    """Largest absolute difference of each recorded output. ValueError when files or pixels are not those of the
+    manifest.
+    """
     manifest = bundle.read(folder)
     graphs = run.load(folder)
     worst: dict[str, float] = {}
@@ -27,8 +31,14 @@ def differences(folder: Path) -> dict[str, float]:
             raise ValueError(f"{folder}: {case['image']} gives other pixels than it did when the bundle was made")
         text, image = graphs.text([case["input_ids"]]), graphs.image(pixels[None])
         logits, similarity, embedding = graphs.head(text, image)
-        got = {"text_first8": text, "image_first8": image, "logits": logits, "similarity": similarity, "embedding_first8": embedding,
-               "cam_first8": graphs.explain(pixels[None], text)}
+        got = {
+            "text_first8": text,
+            "image_first8": image,
+            "logits": logits,
+            "similarity": similarity,
+            "embedding_first8": embedding,
+            "cam_first8": graphs.explain(pixels[None], text),
+        }
         for name, value in got.items():
             want = np.atleast_1d(np.array(case[name]))
             worst[name] = max(worst.get(name, 0.0), float(np.abs(value.ravel()[: len(want)] - want).max()))

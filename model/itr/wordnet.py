@@ -5,8 +5,21 @@ from pathlib import Path
 
 # How visible what a sense names is, by its lexicographer file; files not named here are not visible.
 _VISIBLE = {
-    5: 1.0, 6: 1.0, 8: 1.0, 13: 1.0, 15: 1.0, 17: 1.0, 18: 1.0, 20: 1.0, 27: 0.8,  # animal artifact body food location object person plant substance
-    3: 0.7, 14: 0.5, 4: 0.2, 11: 0.4, 19: 0.5, 25: 0.4,  # tops group act event phenomenon shape
+    5: 1.0,
+    6: 1.0,
+    8: 1.0,
+    13: 1.0,
+    15: 1.0,
+    17: 1.0,
+    18: 1.0,
+    20: 1.0,
+    27: 0.8,  # animal artifact body food location object person plant substance
+    3: 0.7,
+    14: 0.5,
+    4: 0.2,
+    11: 0.4,
+    19: 0.5,
+    25: 0.4,  # tops group act event phenomenon shape
 }
 
 
@@ -40,7 +53,9 @@ class WordNet:
         words = int(fields[3], 16)
         names = tuple(word.replace("_", " ") for word in fields[4 : 4 + 2 * words : 2])
         pointers = fields[5 + 2 * words :]
-        hypernyms = tuple(int(pointers[i + 1]) for i in range(0, 4 * int(fields[4 + 2 * words]), 4) if pointers[i] in ("@", "@i"))
+        hypernyms = tuple(
+            int(pointers[i + 1]) for i in range(0, 4 * int(fields[4 + 2 * words]), 4) if pointers[i] in ("@", "@i")
+        )
         self.nouns[int(fields[0])] = Synset(names, gloss.strip(), hypernyms, int(fields[1]))
 
     def chain(self, offset: int, steps: int) -> list[Synset]:
@@ -58,7 +73,9 @@ class WordNet:
         return None
 
     def concreteness(self, word: str) -> float:
-        """How visible a lower-case word's meaning is, 0 to 1: the share of its tagged uses, over all parts of speech, that name something visible."""
+        """How visible a lower-case word's meaning is, 0 to 1: the share of its tagged uses, over all parts of speech,
+        that name something visible.
+        """
         lemma = self.lemma(word)
         if lemma is None or len(lemma) < 3:
             return 0.0
@@ -87,5 +104,14 @@ def _records(path: Path) -> list[str]:
 
 
 def _singulars(word: str) -> list[str]:
-    endings = (("ies", "y"), ("ves", "f"), ("ses", "s"), ("xes", "x"), ("ches", "ch"), ("shes", "sh"), ("men", "man"), ("s", ""))
+    endings = (
+        ("ies", "y"),
+        ("ves", "f"),
+        ("ses", "s"),
+        ("xes", "x"),
+        ("ches", "ch"),
+        ("shes", "sh"),
+        ("men", "man"),
+        ("s", ""),
+    )
     return [word[: -len(end)] + new for end, new in endings if word.endswith(end) and len(word) > len(end) + 1]

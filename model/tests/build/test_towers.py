@@ -48,8 +48,13 @@ def test_word_kinds_are_counted():
 
 def test_a_dead_channel_keeps_its_bias_within_reach_of_int32():
     layer = image_tower.Same(3, 2, 3)
-    state = {"c.weight": torch.randn(2, 3, 3, 3), "n.weight": torch.ones(2), "n.bias": torch.tensor([0.0, 5.0]), "n.running_mean": torch.zeros(2),
-             "n.running_var": torch.ones(2)}
+    state = {
+        "c.weight": torch.randn(2, 3, 3, 3),
+        "n.weight": torch.ones(2),
+        "n.bias": torch.tensor([0.0, 5.0]),
+        "n.running_mean": torch.zeros(2),
+        "n.running_var": torch.ones(2),
+    }
     state["c.weight"][1] = 1e-20
     image_tower._copy(layer, state, "c", "n")
     scale = layer.conv.weight[1].abs().max() / 63 * (6 / 255)

@@ -1,4 +1,4 @@
-"""The shipped bundle: what its manifest lists is there, its golden cases replay, its rows know nothing of each other."""
+"""The shipped bundle: what its manifest lists is there, golden cases replay, rows know nothing of each other."""
 
 import json
 import shutil

@@ -24,7 +24,9 @@ def archive(files: dict[str, tuple[bytes, int]]) -> bytes:
     for (name, (_, flags)), place in zip(files.items(), places, strict=True):
         tree += struct.pack(">IHHHIQ", offsets[name], flags, 0, 1, place, 0)
     start = 20
-    return struct.pack(">4s4I", b"qres", 2, start, start + len(tree), start + len(tree) + len(data)) + tree + data + names
+    return (
+        struct.pack(">4s4I", b"qres", 2, start, start + len(tree), start + len(tree) + len(data)) + tree + data + names
+    )
 
 
 def test_archive_gives_plain_and_compressed_files(tmp_path):
@@ -43,9 +45,13 @@ def test_archive_of_another_kind_is_refused(tmp_path):
 @pytest.fixture
 def wordnet(tmp_path) -> WordNet:
     licence = "  1 This software and database is being provided to you\n"
-    (tmp_path / "data.noun").write_text(licence + "00000010 05 n 01 dog 0 001 @ 00000020 n 0000 | a barking animal; \"the dog barked\"  \n"
-                                        "00000020 03 n 01 animal 0 000 | a living thing  \n00000030 12 n 01 love 0 000 | a feeling  \n")
-    (tmp_path / "index.noun").write_text(licence + "dog n 1 1 @ 1 1 00000010  \nanimal n 1 0 1 1 00000020  \nlove n 1 0 1 1 00000030  \n")
+    (tmp_path / "data.noun").write_text(
+        licence + '00000010 05 n 01 dog 0 001 @ 00000020 n 0000 | a barking animal; "the dog barked"  \n'
+        "00000020 03 n 01 animal 0 000 | a living thing  \n00000030 12 n 01 love 0 000 | a feeling  \n"
+    )
+    (tmp_path / "index.noun").write_text(
+        licence + "dog n 1 1 @ 1 1 00000010  \nanimal n 1 0 1 1 00000020  \nlove n 1 0 1 1 00000030  \n"
+    )
     (tmp_path / "noun.exc").write_text("oxen ox\n")
     (tmp_path / "cntlist.rev").write_text("dog%1:05:00:: 1 42\nlove%1:12:00:: 1 20\nlove%2:37:00:: 1 43\n")
     return WordNet(tmp_path)
