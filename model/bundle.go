@@ -19,6 +19,16 @@ type bundle struct {
 	files    map[string][]byte // the files that Open needs: graphs and vocabulary
 }
 
+// Inspect checks a bundle's files against its manifest, and returns that with
+// the bundle's digest. No graph is run.
+func Inspect(dir string) (Manifest, string, error) {
+	b, err := readBundle(dir)
+	if err != nil {
+		return Manifest{}, "", err
+	}
+	return b.manifest, b.digest, nil
+}
+
 // readBundle reads and checks a bundle. The error lists every fault: of the
 // manifest, or else of the files.
 func readBundle(dir string) (*bundle, error) {

@@ -40,7 +40,7 @@ the pairs into clusters as they arrive, and writes the results to Kafka.`,
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(runCommand(), demoCommand(), validateCommand(), topicsCommand(), versionCommand())
+	root.AddCommand(runCommand(), demoCommand(), validateCommand(), topicsCommand(), modelCommand(), versionCommand())
 	if err := root.ExecuteContext(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintf(stderr, "itrstream: %v\n", err)
 		return 1

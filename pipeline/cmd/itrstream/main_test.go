@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"image"
+	"image/png"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/itrstream/itrstream/model"
 	"github.com/itrstream/itrstream/pipeline/demo"
 	"github.com/itrstream/itrstream/schemas"
 )
@@ -22,7 +25,7 @@ func call(args ...string) (status int, stdout, stderr string) {
 
 func TestDemoSummaryAddsUp(t *testing.T) {
 	t.Parallel()
-	status, out, errs := call("demo", "--json", "--set", "model.bundle=../../../model/bundles/itr-mini")
+	status, out, errs := call("demo", "--json", "--set", "model.bundle="+bundle)
 	require.Equal(t, 0, status, errs)
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	var s demo.Summary
@@ -64,7 +67,7 @@ func TestValidate(t *testing.T) {
 
 func TestEveryCommandHasExamples(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{}, {"run"}, {"demo"}, {"validate"}, {"topics"}, {"topics", "create"}, {"version"}} {
+	for _, args := range [][]string{{}, {"run"}, {"demo"}, {"validate"}, {"topics"}, {"topics", "create"}, {"model"}, {"model", "inspect"}, {"model", "verify"}, {"model", "label"}, {"version"}} {
 		status, out, _ := call(append(args, "--help")...)
 		require.Equal(t, 0, status)
 		require.Contains(t, out, "Examples:", args)
@@ -92,4 +95,61 @@ func TestTopicsNeedABroker(t *testing.T) {
 	status, _, errs := call("topics", "create")
 	require.Equal(t, 1, status)
 	require.Contains(t, errs, "kafka.brokers")
+}
+
+const bundle = "../../../model/bundles/itr-mini"
+
+func TestModelInspect(t *testing.T) {
+	t.Parallel()
+	status, out, errs := call("model", "inspect", bundle)
+	require.Equal(t, 0, status, errs)
+	require.Contains(t, out, "itr-mini")
+
+	status, out, errs = call("model", "inspect", bundle, "--json")
+	require.Equal(t, 0, status, errs)
+	var manifest map[string]any
+	require.NoError(t, json.Unmarshal([]byte(out), &manifest))
+	require.Equal(t, "itr-mini", manifest["name"])
+	require.Len(t, manifest["digest"], 64)
+
+	status, _, errs = call("model", "inspect", t.TempDir())
+	require.Equal(t, 1, status)
+	require.Contains(t, errs, "bundle.yaml")
+}
+
+func TestModelVerify(t *testing.T) {
+	t.Parallel()
+	status, out, errs := call("model", "verify", bundle, "--json")
+	require.Equal(t, 0, status, errs)
+	var r model.Replay
+	require.NoError(t, json.Unmarshal([]byte(out), &r))
+	require.True(t, r.OK)
+	require.Equal(t, r.Posts, r.EqualIDs)
+	require.Equal(t, r.Posts, r.EqualPixels)
+}
+
+func TestModelLabel(t *testing.T) {
+	t.Parallel()
+	picture := filepath.Join(bundle, "..", "..", "..", "pipeline", "demo", "assets", "images", "astronaut.jpg")
+	cam := filepath.Join(t.TempDir(), "cam.png")
+	status, out, errs := call("model", "label", picture, "An astronaut", "--json", "--cam", cam, "--set", "model.bundle="+bundle)
+	require.Equal(t, 0, status, errs)
+	var got struct {
+		Relation   string         `json:"relation"`
+		Confidence float64        `json:"confidence"`
+		Scores     schemas.Scores `json:"scores"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(out), &got))
+	require.Contains(t, schemas.RelationNames(), got.Relation)
+	require.InDelta(t, 1, got.Scores.Neither+got.Scores.ImageAdds+got.Scores.TextRepresented+got.Scores.Both, 1e-5)
+	file, err := os.Open(cam)
+	require.NoError(t, err)
+	defer file.Close()
+	overlay, err := png.Decode(file)
+	require.NoError(t, err)
+	require.Equal(t, image.Rect(0, 0, 224, 224), overlay.Bounds())
+
+	status, _, errs = call("model", "label", "main.go", "text", "--set", "model.bundle="+bundle)
+	require.Equal(t, 1, status)
+	require.Contains(t, errs, "main.go")
 }
