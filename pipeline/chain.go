@@ -302,7 +302,13 @@ func (c *chain) finishOne(ctx context.Context, b *schemas.Batch) error {
 	if err != nil {
 		return err
 	}
-	if err := c.sink.Emit(ctx, records, b.Offsets.End, c.metadata); err != nil {
+	err = c.sink.Emit(ctx, records, b.Offsets.End, c.metadata)
+	var large *kafka.RecordTooLargeError
+	if errors.As(err, &large) && large.Topic == c.cfg.Topics.DeadLetter && large.Limit > 0 {
+		c.log.WarnContext(ctx, "cutting a dead letter that its topic does not take", "offsets", b.Offsets.String(), "error", err)
+		err = c.sink.Emit(ctx, c.emit.cutDeadLetters(records, large.Limit), b.Offsets.End, c.metadata)
+	}
+	if err != nil {
 		return fmt.Errorf("emit of offsets %s: %w", b.Offsets, err)
 	}
 	c.progress.count(b)

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -124,4 +125,22 @@ func (e *emitter) deadLetter(b *schemas.Batch, row int) kafka.Record {
 		kafka.Header{Key: schemas.HeaderSourceOffset, Value: strconv.AppendInt(nil, schemas.Col[*array.Int64](posts, schemas.RecordOffset).Value(row), 10)},
 	)
 	return rec
+}
+
+// cutDeadLetters shortens the values of dead letters until their topic takes
+// them. A record that compressed well on its way in may be larger on its way out
+// than any limit that was checked; it must not stop its partition. Its
+// original length travels in a header.
+func (e *emitter) cutDeadLetters(records []kafka.Record, limit int) []kafka.Record {
+	most := max(limit-deadLetterRoom, 0)
+	out := slices.Clone(records)
+	for i, r := range out {
+		if r.Topic == e.topics.DeadLetter && len(r.Value) > most {
+			out[i].Headers = append(slices.Clone(r.Headers), kafka.Header{
+				Key: kafka.HeaderCut, Value: strconv.AppendInt(nil, int64(len(r.Value)), 10),
+			})
+			out[i].Value = r.Value[:most]
+		}
+	}
+	return out
 }

@@ -32,6 +32,7 @@ func newOracle(t *testing.T, brokers []string, topic string) *oracle {
 		kgo.SeedBrokers(brokers...),
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
 		kgo.ProducerBatchMaxBytes(16<<20),
+		kgo.ProducerBatchCompression(kgo.GzipCompression()),
 		kgo.MetadataMinAge(50*time.Millisecond),
 		kgo.UnknownTopicRetries(50),
 	)
