@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -42,7 +43,7 @@ func (e *emitter) records(b *schemas.Batch) ([]kafka.Record, error) {
 		}
 	}
 	for _, event := range b.Events {
-		value, err := json.Marshal(event)
+		value, err := encode(event)
 		if err != nil {
 			return nil, fmt.Errorf("pipeline: encode an event of cluster %s: %w", event.Cluster, err)
 		}
@@ -55,7 +56,7 @@ func (e *emitter) records(b *schemas.Batch) ([]kafka.Record, error) {
 
 func (e *emitter) result(out []kafka.Record, b *schemas.Batch, row int) ([]kafka.Record, error) {
 	r := schemas.ResultAt(b, row, e.meta, e.now())
-	value, err := json.Marshal(r)
+	value, err := encode(r)
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: encode the result of %s offset %d: %w", b.Partition, r.Input.Offset, err)
 	}
@@ -143,4 +144,16 @@ func (e *emitter) cutDeadLetters(records []kafka.Record, limit int) []kafka.Reco
 		}
 	}
 	return out
+}
+
+// encode writes JSON as it is: what Go escapes for the sake of HTML makes URLs
+// longer and unreadable.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }

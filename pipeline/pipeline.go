@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -74,7 +73,7 @@ func run(ctx context.Context, cfg config.Config, s Settings) (err error) {
 		return err
 	}
 	defer client.Close()
-	if _, err := EnsureTopics(ctx, client, cfg.Topics, cfg.Topics.Create); err != nil {
+	if _, err := EnsureTopics(ctx, client, cfg, cfg.Topics.Create); err != nil {
 		return err
 	}
 	rdb, err := redis.Dial(ctx, cfg.Redis, redis.Settings{Log: s.Log})
@@ -146,48 +145,4 @@ func (r *runner) build(ctx context.Context, m *model.Model, web media.Fetcher, r
 	r.emit = &emitter{topics: cfg.Topics, meta: meta, now: r.now}
 	r.budget = newBudget(cfg.Queue, int64(m.Height()*m.Width()*3+4*m.Dim()))
 	return nil
-}
-
-// deadLetterRoom is what a dead letter's headers may add to its record.
-const deadLetterRoom = 64 << 10
-
-// EnsureTopics checks that all topics exist, creating those that don't when
-// create allows it, and that every input record fits into the dead-letter topic.
-func EnsureTopics(ctx context.Context, client *kafka.Client, t config.Topics, create bool) ([]kafka.TopicState, error) {
-	spec := func(name string, configs ...[2]string) kafka.TopicSpec {
-		return kafka.TopicSpec{Name: name, Partitions: t.Partitions, ReplicationFactor: t.ReplicationFactor, Configs: configs}
-	}
-	limit := func(n int) [2]string { return [2]string{"max.message.bytes", fmt.Sprint(n)} }
-
-	var posts []kafka.TopicSpec
-	for _, name := range t.Posts {
-		posts = append(posts, spec(name, limit(t.MaxMessageBytes)))
-	}
-	states, err := client.EnsureTopics(ctx, posts, create)
-	if err != nil {
-		return nil, err
-	}
-	largest := 0
-	for _, name := range t.Posts {
-		n, err := client.TopicMaxMessageBytes(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		largest = max(largest, n)
-	}
-	more, err := client.EnsureTopics(ctx, []kafka.TopicSpec{
-		spec(t.Results), spec(t.Moderation), spec(t.Review), spec(t.Clusters), spec(t.DeadLetter, limit(largest+deadLetterRoom)),
-	}, create)
-	if err != nil {
-		return nil, err
-	}
-	room, err := client.TopicMaxMessageBytes(ctx, t.DeadLetter)
-	if err != nil {
-		return nil, err
-	}
-	if room < largest+deadLetterRoom {
-		return nil, fmt.Errorf("topic %s takes records of %d bytes, and a dead letter may have %d: set its max.message.bytes to %d or more",
-			t.DeadLetter, room, largest+deadLetterRoom, largest+deadLetterRoom)
-	}
-	return append(states, more...), nil
 }

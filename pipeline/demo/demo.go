@@ -53,7 +53,7 @@ func Run(ctx context.Context, cfg config.Config, o Options) error {
 		return err
 	}
 	defer client.Close()
-	topics, err := pipeline.EnsureTopics(ctx, client, cfg.Topics, true)
+	topics, err := pipeline.EnsureTopics(ctx, client, cfg, true)
 	if err != nil {
 		return err
 	}

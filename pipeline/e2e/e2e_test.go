@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
 
 	"github.com/itrstream/itrstream/connectors/kafka"
@@ -130,4 +132,24 @@ func TestADeadLetterThatNoTopicTakesIsCut(t *testing.T) {
 	require.Equal(t, string(schemas.ReasonTooLarge), header(dead[0], schemas.HeaderReason))
 	o.sent = slices.Delete(o.sent, 20, 21)
 	o.judge(got, true)
+}
+
+// TestTopicsThatWouldRefuseAreRefusedAtStart makes output topics that are too
+// small for what may have to go into them.
+func TestTopicsThatWouldRefuseAreRefusedAtStart(t *testing.T) {
+	for topic, want := range map[string]string{"deadletter": "a dead letter may have", "results": "decode.max_text_bytes"} {
+		t.Run(topic, func(t *testing.T) {
+			s := embeddedServices(t)
+			client, err := kgo.NewClient(kgo.SeedBrokers(s.brokers...))
+			require.NoError(t, err)
+			defer client.Close()
+			small := "20000"
+			_, err = kadm.NewClient(client).CreateTopic(t.Context(), 1, 1, map[string]*string{"max.message.bytes": &small}, topic)
+			require.NoError(t, err)
+			w := start(t, configure(t, s, tinyBundle))
+			err = <-w.done
+			require.ErrorContains(t, err, want)
+			require.ErrorContains(t, err, topic)
+		})
+	}
 }

@@ -122,7 +122,7 @@ func topicsCommand() *cobra.Command {
 				return err
 			}
 			defer client.Close()
-			states, err := pipeline.EnsureTopics(cmd.Context(), client, cfg.Topics, true)
+			states, err := pipeline.EnsureTopics(cmd.Context(), client, cfg, true)
 			if err != nil {
 				return err
 			}
