@@ -1,31 +1,35 @@
 module github.com/itrstream/itrstream
 
-go 1.26.8
+go 1.26.0
 
 require (
-	cel.dev/cel-go v0.32.0
-	github.com/alicebob/miniredis/v2 v2.40.0
-	github.com/apache/arrow/go/v15 v15.0.2
-	github.com/cenkalti/backoff/v5 v5.0.3
-	github.com/hashicorp/golang-lru/v2 v2.0.7
-	github.com/invopop/jsonschema v0.14.0
-	github.com/redis/go-redis/v9 v9.23.0
-	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
-	github.com/segmentio/kafka-go v0.4.51
-	github.com/spf13/cobra v1.10.2
-	github.com/spf13/viper v1.21.0
-	github.com/stretchr/testify v1.12.1
-	github.com/twmb/franz-go v1.22.0
-	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c
-	github.com/viterin/vek v0.4.3
-	github.com/yalue/onnxruntime_go v1.35.0
-	go.uber.org/goleak v1.3.0
-	go.yaml.in/yaml/v3 v3.0.6
-	golang.org/x/image v0.47.0
-	golang.org/x/net v0.59.0
-	golang.org/x/sync v0.24.0
-	golang.org/x/text v0.43.0
-	pgregory.net/rapid v1.3.0
+	cel.dev/cel-go v0.32.0 // rules over results
+	github.com/alicebob/miniredis/v2 v2.40.0 // the embedded Redis
+	github.com/apache/arrow/go/v15 v15.0.2 // the batch that flows between stages
+	github.com/cenkalti/backoff/v5 v5.0.3 // retries with backoff and jitter
+	github.com/go-viper/mapstructure/v2 v2.4.0 // viper's decoder: hooks for errors that show key and value
+	github.com/hashicorp/golang-lru/v2 v2.0.7 // scaled images by digest
+	github.com/invopop/jsonschema v0.14.0 // JSON Schema files from the Go types
+	github.com/klauspost/compress v1.20.0 // Kafka's codecs with bounded memory
+	github.com/redis/go-redis/v9 v9.23.0 // Redis
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // tests: posts and results hold to their JSON Schema
+	github.com/segmentio/asm v1.2.1 // base64 of inline images by SIMD
+	github.com/segmentio/kafka-go v0.4.51 // Kafka
+	github.com/spf13/cobra v1.10.2 // commands and their help
+	github.com/spf13/viper v1.21.0 // configuration
+	github.com/stretchr/testify v1.12.1 // tests: assertions
+	github.com/twmb/franz-go v1.22.0 // tests: a Kafka client that is not ours; needed by kfake
+	github.com/twmb/franz-go/pkg/kadm v1.19.0 // tests: admin calls of that client
+	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c // the embedded Kafka
+	github.com/twmb/franz-go/pkg/kmsg v1.14.0 // the embedded Kafka's requests
+	github.com/viterin/vek v0.4.3 // SIMD distances to centroids
+	github.com/yalue/onnxruntime_go v1.35.0 // ONNX Runtime
+	go.uber.org/goleak v1.3.0 // tests: no goroutine is left
+	go.yaml.in/yaml/v3 v3.0.6 // bundle manifests
+	golang.org/x/image v0.47.0 // WebP bitstreams
+	golang.org/x/net v0.59.0 // host names as the web reads them (IDNA)
+	golang.org/x/sync v0.24.0 // groups and semaphores
+	pgregory.net/rapid v1.3.0 // tests: properties
 )
 
 require (
@@ -36,24 +40,19 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/chewxy/math32 v1.10.1 // indirect
 	github.com/fsnotify/fsnotify v1.9.0 // indirect
-	github.com/go-viper/mapstructure/v2 v2.4.0 // indirect
 	github.com/goccy/go-json v0.10.2 // indirect
 	github.com/google/flatbuffers v23.5.26+incompatible // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
-	github.com/klauspost/compress v1.20.0 // indirect
 	github.com/klauspost/cpuid/v2 v2.4.0 // indirect
 	github.com/pb33f/ordered-map/v2 v2.3.1 // indirect
 	github.com/pelletier/go-toml/v2 v2.2.4 // indirect
 	github.com/pierrec/lz4/v4 v4.1.30 // indirect
 	github.com/sagikazarmark/locafero v0.11.0 // indirect
-	github.com/segmentio/asm v1.2.1 // indirect
 	github.com/sourcegraph/conc v0.3.1-0.20240121214520-5f936abd7ae8 // indirect
 	github.com/spf13/afero v1.15.0 // indirect
 	github.com/spf13/cast v1.10.0 // indirect
 	github.com/spf13/pflag v1.0.10 // indirect
 	github.com/subosito/gotenv v1.6.0 // indirect
-	github.com/twmb/franz-go/pkg/kadm v1.19.0 // indirect
-	github.com/twmb/franz-go/pkg/kmsg v1.14.0 // indirect
 	github.com/viterin/partial v1.1.0 // indirect
 	github.com/xdg-go/pbkdf2 v1.0.0 // indirect
 	github.com/xdg-go/scram v1.1.2 // indirect
@@ -66,6 +65,7 @@ require (
 	golang.org/x/mod v0.41.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/telemetry v0.0.0-20260924152758-ed294f943157 // indirect
+	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/tools v0.51.0 // indirect
 	golang.org/x/xerrors v0.0.0-20220907171357-04be3eba64a2 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20240826202546-f6391c0de4c7 // indirect
