@@ -40,9 +40,23 @@ def main(arguments: list[str] | None = None) -> int:
     pieces.add_argument("--vocab", type=Path, required=True)
     pieces.add_argument("--out", type=Path, required=True)
 
+    imported = jobs.add_parser(
+        "import",
+        help="read a published state dict, find its variant, and keep it as safetensors",
+        epilog="example: python -m itr import bertweet-base+vit-base-patch16-224-in21k\\(0\\)_k4_0.pt --out itr-paper",
+    )
+    imported.add_argument("checkpoint", type=Path, help="a file of torch.save(model.state_dict())")
+    imported.add_argument("--out", type=Path, required=True, help="folder to write")
+    imported.add_argument("--force", action="store_true", help="replace an imported checkpoint that is there")
+    imported.add_argument(
+        "--pool", type=_pair, metavar="TEXT,IMAGE", help="how a legacy checkpoint pooled: cls or mean, for each tower"
+    )
+
     chosen = parser.parse_args(arguments)
     try:
-        return {"mini": _mini, "verify": _verify, "wordpiece-golden": _wordpieces}[chosen.job](chosen)
+        return {"mini": _mini, "verify": _verify, "wordpiece-golden": _wordpieces, "import": _import}[chosen.job](
+            chosen
+        )
     except (ValueError, RuntimeError) as error:
         print(f"itr {chosen.job}: {error}", file=sys.stderr)
         return 1
@@ -72,6 +86,23 @@ def _wordpieces(chosen: argparse.Namespace) -> int:
         "\n".join(tokenizer_lines(chosen.vocab, count=800, max_tokens=128, seed=17)) + "\n", encoding="ascii"
     )
     return 0
+
+
+def _import(chosen: argparse.Namespace) -> int:
+    from itr import checkpoint
+
+    found = checkpoint.convert(chosen.checkpoint, chosen.out, chosen.force, chosen.pool)
+    print(f"{chosen.out}: {found.variant.name}, {len(found.state)} tensors; dropped {len(found.dropped)}")
+    if found.clustering_head:
+        print(f"its classifier is head{found.clustering_head}: its classes are clusters, in an order of their own")
+    return 0
+
+
+def _pair(text: str) -> tuple[str, str]:
+    parts = text.split(",")
+    if len(parts) != 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is not two words with a comma between")
+    return parts[0], parts[1]
 
 
 if __name__ == "__main__":
