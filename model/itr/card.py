@@ -16,7 +16,7 @@ Figures = dict[str, float | list[float]]
 
 _NOTES = {
     "composed": "posts rendered and worded by the build; texts, pictures and overlay words disjoint from training",
-    "photographs": "named pictures of Debian packages, each against five others; untrained, but constants chosen on them",
+    "photographs": "named pictures of Debian packages, against five others each; untrained, constants chosen on them",
     "added": "rendered pictures with words on more than 2 % of their area against pictures without",
     "int8": "the shipped graphs against the same towers in floats, 320 composed test posts",
     "rows": "32 composed posts, every output, graphs run as the manifest says",
