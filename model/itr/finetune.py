@@ -2,7 +2,7 @@
 dropout before the classifier, and a test after every epoch.
 
 The paper reports the epoch that is best on the test set. To choose without it, the same training runs a second time with
-a tenth of the training part kept apart; the epoch that is best on it is then read from the curve of the first.
+a tenth of the training part kept apart; the best epoch there is then read from the curve of the first.
 """
 
 import time
