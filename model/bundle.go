@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 )
 
@@ -29,9 +30,34 @@ func Inspect(dir string) (Manifest, string, error) {
 	return b.manifest, b.digest, nil
 }
 
+// locate finds a bundle that is named by a relative path: here, or else beside
+// the executable or one folder above it, where a checkout and an image have it.
+func locate(dir string) string {
+	if _, err := os.Stat(dir); err == nil || filepath.IsAbs(dir) {
+		return dir
+	}
+	executable, err := os.Executable()
+	if err != nil {
+		return dir
+	}
+	folder := filepath.Dir(executable)
+	for _, base := range []string{folder, filepath.Dir(folder)} {
+		if found := filepath.Join(base, dir); isFolder(found) {
+			return found
+		}
+	}
+	return dir
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
 // readBundle reads and checks a bundle. The error lists every fault: of the
 // manifest, or else of the files.
 func readBundle(dir string) (*bundle, error) {
+	dir = locate(dir)
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("model: open bundle: %w", err)

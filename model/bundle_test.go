@@ -138,3 +138,17 @@ func TestBundleThatDoesNotFit(t *testing.T) {
 		})
 	}
 }
+
+// TestLocateLooksBesideTheExecutable puts a bundle where the test's own binary
+// is; the working folder comes first.
+func TestLocateLooksBesideTheExecutable(t *testing.T) {
+	t.Parallel()
+	executable, err := os.Executable()
+	require.NoError(t, err)
+	beside, err := os.MkdirTemp(filepath.Dir(executable), "bundle")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(beside)) })
+	require.Equal(t, beside, locate(filepath.Base(beside)))
+	require.Equal(t, "testdata", locate("testdata"))
+	require.Equal(t, "nowhere", locate("nowhere"))
+}

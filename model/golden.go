@@ -53,7 +53,7 @@ type Replay struct {
 // Verify replays the golden posts of the bundle in dir, which the model was
 // opened from: ids and pixels must be equal, numbers within Tolerance.
 func (m *Model) Verify(ctx context.Context, dir string) (Replay, error) {
-	root, err := os.OpenRoot(dir)
+	root, err := os.OpenRoot(locate(dir))
 	if err != nil {
 		return Replay{}, fmt.Errorf("model: open bundle: %w", err)
 	}
