@@ -1,8 +1,8 @@
 """Supervised training on the labelled set (task 0), as in the paper's code: batches in the file's order, ten epochs, no
 dropout before the classifier, and a test after every epoch.
 
-The paper reports the epoch that is best on the test set. To choose without it, the same training runs a second time with
-a tenth of the training part kept apart; the best epoch there is then read from the curve of the first.
+The paper reports the epoch that is best on the test set. To choose without it, the same training runs a second time,
+with a tenth of the training part kept apart; the best epoch there is then read from the curve of the first.
 """
 
 import time
