@@ -145,7 +145,7 @@ func TestLocateLooksBesideTheExecutable(t *testing.T) {
 	t.Parallel()
 	executable, err := os.Executable()
 	require.NoError(t, err)
-	beside, err := os.MkdirTemp(filepath.Dir(executable), "bundle")
+	beside, err := os.MkdirTemp(filepath.Dir(executable), "bundle") //nolint:usetesting // beside the executable is the point
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(beside)) })
 	require.Equal(t, beside, locate(filepath.Base(beside)))

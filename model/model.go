@@ -26,13 +26,17 @@ type Options struct {
 	// Threads is how many cores the model may keep busy on the CPU, whatever
 	// number of Encodes is under way; 0: all that Go uses (GOMAXPROCS).
 	Threads int
-	Log     *slog.Logger
+	// Calibration is the path of a calibration file to use instead of the
+	// bundle's own calibration; empty: none.
+	Calibration string
+	Log         *slog.Logger
 }
 
 // Model is an opened bundle. Its methods are safe for concurrent use.
 type Model struct {
 	manifest  Manifest
 	digest    string
+	refitted  string // digest of the calibration file, if there is one
 	tokenizer tokenize.Tokenizer
 	runtime   *runtime.Runtime
 
@@ -74,6 +78,11 @@ func Open(dir string, o Options) (*Model, error) {
 	m.tokenizer, err = tokenize.NewWordPiece(bytes.NewReader(b.files[t.Tokenizer.Vocab]), t.Tokenizer.Lowercase, t.MaxTokens)
 	if err != nil {
 		return nil, fmt.Errorf("model: bundle %s: %s: %w", dir, t.Tokenizer.Vocab, err)
+	}
+	if o.Calibration != "" {
+		if err := m.recalibrate(o.Calibration); err != nil {
+			return nil, err
+		}
 	}
 	m.runtime, err = runtime.Open(runtime.Options{Library: o.Library, Device: o.Device, Log: o.Log})
 	if err != nil {
@@ -168,6 +177,24 @@ func (m *Model) Manifest() Manifest { return m.manifest }
 // Digest returns the bundle's digest: the SHA-256 of its manifest, which holds
 // the digests of all its other files.
 func (m *Model) Digest() string { return m.digest }
+
+// recalibrate puts the calibration of a file in the place of the bundle's.
+func (m *Model) recalibrate(path string) error {
+	f, digest, err := ReadCalibration(path)
+	if err != nil {
+		return err
+	}
+	if f.Bundle != m.digest {
+		return fmt.Errorf("model: calibration %s was fitted for the bundle %s, and this is %s: fit it again with itrstream model calibrate",
+			path, f.Bundle, m.digest)
+	}
+	m.manifest.Calibration, m.refitted = f.Calibration, digest
+	return nil
+}
+
+// CalibrationDigest returns the digest of the calibration file that takes the
+// place of the bundle's calibration; empty when none does.
+func (m *Model) CalibrationDigest() string { return m.refitted }
 
 // Ref names the bundle in results.
 func (m *Model) Ref() schemas.ModelRef {

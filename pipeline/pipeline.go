@@ -83,7 +83,7 @@ func run(ctx context.Context, cfg config.Config, s Settings) (err error) {
 	defer func() { err = errors.Join(err, rdb.Close()) }()
 
 	m, err := model.Open(cfg.Model.Bundle, model.Options{ //nolint:contextcheck // opening ends by itself; its warm-up runs need no context
-		Library: cfg.Model.Library, Device: cfg.Model.Device, Threads: cfg.Model.Threads, Log: s.Log,
+		Library: cfg.Model.Library, Device: cfg.Model.Device, Threads: cfg.Model.Threads, Calibration: cfg.Model.Calibration, Log: s.Log,
 	})
 	if err != nil {
 		return err
@@ -117,7 +117,7 @@ func (r *runner) build(ctx context.Context, m *model.Model, web media.Fetcher, r
 	if err != nil {
 		return err
 	}
-	digest, err := cfg.Digest()
+	digest, err := cfg.Digest(m.CalibrationDigest())
 	if err != nil {
 		return err
 	}

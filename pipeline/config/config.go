@@ -82,6 +82,9 @@ type Model struct {
 	Library string `mapstructure:"library"`
 	Device  string `mapstructure:"device"`
 	Threads int    `mapstructure:"threads"`
+	// Calibration is the path of a file that itrstream model calibrate made,
+	// to use instead of the bundle's own; empty: none.
+	Calibration string `mapstructure:"calibration"`
 }
 
 // Cluster is the clustering with the name of its state in Redis.
@@ -276,15 +279,17 @@ func (c Config) Namespace() string {
 }
 
 // Digest identifies what decides about a post: the same post, bundle and
-// digest give the same label. Addresses, credentials, sizes of queues and the like are no
+// digest give the same label. calibration is the digest of Model.Calibration's
+// file, empty without one. Addresses, credentials, sizes of queues and the like are no
 // part of it.
-func (c Config) Digest() (string, error) {
+func (c Config) Digest(calibration string) (string, error) {
 	decides, err := json.Marshal(struct {
-		Decode  decode.Config
-		Media   []int64
-		Cluster cluster.Config
-		Decide  decide.Config
-	}{c.Decode, []int64{c.Media.MaxBytes, c.Media.MaxPixels, int64(c.Media.MaxSide)}, c.Cluster.Config, c.Decide})
+		Decode      decode.Config
+		Media       []int64
+		Calibration string
+		Cluster     cluster.Config
+		Decide      decide.Config
+	}{c.Decode, []int64{c.Media.MaxBytes, c.Media.MaxPixels, int64(c.Media.MaxSide)}, calibration, c.Cluster.Config, c.Decide})
 	if err != nil {
 		return "", fmt.Errorf("config: digest: %w", err)
 	}

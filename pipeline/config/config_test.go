@@ -134,7 +134,7 @@ func TestDigestIsOfWhatDecides(t *testing.T) {
 	digest := func(settings ...string) string {
 		c, err := config.Load("", nil, settings)
 		require.NoError(t, err)
-		d, err := c.Digest()
+		d, err := c.Digest("")
 		require.NoError(t, err)
 		return d
 	}

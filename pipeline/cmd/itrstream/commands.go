@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/itrstream/itrstream/connectors/kafka"
+	"github.com/itrstream/itrstream/model"
 	"github.com/itrstream/itrstream/pipeline"
 	"github.com/itrstream/itrstream/pipeline/demo"
 )
@@ -84,7 +85,13 @@ func validateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			digest, err := cfg.Digest()
+			calibration := ""
+			if cfg.Model.Calibration != "" {
+				if _, calibration, err = model.ReadCalibration(cfg.Model.Calibration); err != nil {
+					return err
+				}
+			}
+			digest, err := cfg.Digest(calibration)
 			if err != nil {
 				return err
 			}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/itrstream/itrstream/model"
 	"github.com/itrstream/itrstream/pipeline/demo"
+	"github.com/itrstream/itrstream/pipeline/demo/assets"
 	"github.com/itrstream/itrstream/schemas"
 )
 
@@ -67,7 +68,7 @@ func TestValidate(t *testing.T) {
 
 func TestEveryCommandHasExamples(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{}, {"run"}, {"demo"}, {"validate"}, {"topics"}, {"topics", "create"}, {"model"}, {"model", "inspect"}, {"model", "verify"}, {"model", "label"}, {"version"}} {
+	for _, args := range [][]string{{}, {"run"}, {"demo"}, {"validate"}, {"topics"}, {"topics", "create"}, {"model"}, {"model", "inspect"}, {"model", "verify"}, {"model", "label"}, {"model", "calibrate"}, {"version"}} {
 		status, out, _ := call(append(args, "--help")...)
 		require.Equal(t, 0, status)
 		require.Contains(t, out, "Examples:", args)
@@ -152,4 +153,48 @@ func TestModelLabel(t *testing.T) {
 	status, _, errs = call("model", "label", "main.go", "text", "--set", "model.bundle="+bundle)
 	require.Equal(t, 1, status)
 	require.Contains(t, errs, "main.go")
+}
+
+func TestModelCalibrate(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	posts, err := assets.Posts()
+	require.NoError(t, err)
+	var lines []byte
+	for _, p := range posts[:60] {
+		if p.Outcome == assets.Result && p.Expected != "" {
+			var post map[string]any
+			require.NoError(t, json.Unmarshal(p.Value, &post))
+			post["relation"] = p.Expected
+			line, err := json.Marshal(post)
+			require.NoError(t, err)
+			lines = append(append(lines, line...), '\n')
+		}
+	}
+	file, fitted := filepath.Join(dir, "posts.jsonl"), filepath.Join(dir, "mine.yaml")
+	require.NoError(t, os.WriteFile(file, lines, 0o600))
+	set := []string{"--set", "model.bundle=" + bundle, "--out", fitted}
+
+	status, out, errs := call(append([]string{"model", "calibrate", file, "--priors", "70,10,10,10"}, set...)...)
+	require.Equal(t, 0, status, errs)
+	require.Regexp(t, `neither +[0-9.]+ +0\.700`, out)
+	status, _, errs = call(append([]string{"model", "calibrate", file}, set...)...)
+	require.Equal(t, 1, status, "a file is not replaced unasked")
+	require.Contains(t, errs, "--force")
+	status, _, errs = call(append([]string{"model", "calibrate", file, "--verdicts", "--force"}, set...)...)
+	require.Equal(t, 0, status, errs)
+
+	picture := filepath.Join("..", "..", "demo", "assets", "images", "astronaut.jpg")
+	status, _, errs = call("model", "label", picture, "x", "--set", "model.bundle="+bundle, "--set", "model.calibration="+fitted)
+	require.Equal(t, 0, status, errs)
+	status, out, errs = call("validate", "--set", "model.calibration="+fitted)
+	require.Equal(t, 0, status, errs)
+	_, plain, _ := call("validate")
+	require.NotEqual(t, plain, out, "the calibration is part of what decides")
+
+	for _, bad := range [][]string{{"--priors", "1,2,3"}, {"--priors", "1,2,3,zero"}} {
+		status, _, errs = call(append(append([]string{"model", "calibrate", file}, bad...), set...)...)
+		require.Equal(t, 1, status)
+		require.Contains(t, errs, "--priors")
+	}
 }

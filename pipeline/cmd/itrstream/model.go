@@ -25,7 +25,7 @@ func modelCommand() *cobra.Command {
   itrstream model verify model/bundles/itr-mini
   itrstream model label cat.jpg "My cat, asleep again"`,
 	}
-	cmd.AddCommand(inspectCommand(), verifyCommand(), labelCommand())
+	cmd.AddCommand(inspectCommand(), verifyCommand(), labelCommand(), calibrateCommand())
 	return cmd
 }
 
@@ -194,7 +194,8 @@ func (f *configFlags) openModel(cmd *cobra.Command) (*model.Model, error) {
 		log.Level = "warn" // what is asked for goes to standard output; the log says what goes wrong
 	}
 	return model.Open(cfg.Model.Bundle, model.Options{
-		Library: cfg.Model.Library, Device: cfg.Model.Device, Threads: cfg.Model.Threads, Log: logger(log, cmd.ErrOrStderr()),
+		Library: cfg.Model.Library, Device: cfg.Model.Device, Threads: cfg.Model.Threads,
+		Calibration: cfg.Model.Calibration, Log: logger(log, cmd.ErrOrStderr()),
 	})
 }
 
