@@ -231,7 +231,9 @@ class _Training:
         if self.evaluation.news is not None:
             pairs, labels = self.evaluation.news
             order.skip_passes(protocols.FAKENEWS_PASSES)
-            self.aurocs.append(protocols.auroc(labels, protocols.mismatch(self.model, pairs, config.batch)))
+            self.aurocs.append(
+                protocols.auroc(labels, protocols.mismatch(self.model, embed_all(self.model, pairs, config.batch)))
+            )
             line["fakenews_auroc"] = self.aurocs[-1]
         return line
 

@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from itr import scores
-from itr.embed import Embedded, embed_all
+from itr.embed import Embedded
 from itr.labelled import Labelled
 from itr.pairs import DataError, Pair
 from itr.scores import PARTS, Scores
@@ -142,9 +142,8 @@ def zero_shot(classifier: nn.Module, train: Embedded, test: Embedded, labelled: 
     return ZeroShot(result["paper"], result["honest"], float(np.mean(fitted)), maps)
 
 
-def mismatch(model: nn.Module, pairs: list[Pair], batch: int) -> np.ndarray:
+def mismatch(model: nn.Module, embedded: Embedded) -> np.ndarray:
     """float [N]: 1 − cosine of the projected embeddings, high where text and picture don't belong together."""
-    embedded = embed_all(model, pairs, batch)
     device = next(model.proj_t.parameters()).device
     with torch.no_grad():
         text, image = model.proj_t(embedded.text.to(device)), model.proj_v(embedded.image.to(device))

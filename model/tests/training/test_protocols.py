@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from itr import figures, protocols, scores
-from itr.embed import Embedded
+from itr.embed import Embedded, embed_all
 from itr.labelled import Labelled
 from itr.pairs import DataError, Pair, Picture
 from itr.protocols import Curve
@@ -142,7 +142,7 @@ def test_mismatch_is_one_minus_cosine() -> None:
             image = torch.tensor([[2.0, 0.0] if pair.relation else [0.0, 3.0] for pair in pairs])
             return torch.tensor([[1.0, 0.0]] * len(pairs)), image, image
 
-    found = protocols.mismatch(Model(), rows([1, 0, 1]), batch=2)
+    found = protocols.mismatch(Model(), embed_all(Model(), rows([1, 0, 1]), batch=2))
     np.testing.assert_allclose(found, [0.0, 1.0, 0.0], atol=1e-6)
     assert protocols.auroc(np.array([0, 1, 0]), found) == 1.0
 
