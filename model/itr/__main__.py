@@ -52,11 +52,40 @@ def main(arguments: list[str] | None = None) -> int:
         "--pool", type=_pair, metavar="TEXT,IMAGE", help="how a legacy checkpoint pooled: cls or mean, for each tower"
     )
 
+    export = jobs.add_parser(
+        "export",
+        help="make a bundle of a published or imported two-tower or CLIP checkpoint",
+        epilog="example: python -m itr export itr-paper --tokenizer bertweet-base --out bundles/itr-paper",
+    )
+    export.add_argument("checkpoint", type=Path, help="a published state dict or a folder that import wrote")
+    export.add_argument(
+        "--tokenizer",
+        type=Path,
+        required=True,
+        help="folder of the text encoder's tokenizer files, which no checkpoint holds: vocab.txt (BERT), "
+        "vocab.txt and bpe.codes (BERTweet), vocab.json and merges.txt (RoBERTa, CLIP)",
+    )
+    export.add_argument("--out", type=Path, required=True, help="folder of the bundle")
+    export.add_argument("--name", help="the bundle's name (default: the folder's)")
+    export.add_argument(
+        "--relations",
+        type=_numbers,
+        default=(0, 1, 2, 3),
+        metavar="R,R,R,R",
+        help="the relation of each class of a classifier whose classes are clusters (default: 0,1,2,3)",
+    )
+    export.add_argument("--pool", type=_pair, metavar="TEXT,IMAGE", help="as for import")
+    export.add_argument("--force", action="store_true", help="replace a bundle that is there")
+
     chosen = parser.parse_args(arguments)
     try:
-        return {"mini": _mini, "verify": _verify, "wordpiece-golden": _wordpieces, "import": _import}[chosen.job](
-            chosen
-        )
+        return {
+            "mini": _mini,
+            "verify": _verify,
+            "wordpiece-golden": _wordpieces,
+            "import": _import,
+            "export": _export,
+        }[chosen.job](chosen)
     except (ValueError, RuntimeError) as error:
         print(f"itr {chosen.job}: {error}", file=sys.stderr)
         return 1
@@ -96,6 +125,30 @@ def _import(chosen: argparse.Namespace) -> int:
     if found.clustering_head:
         print(f"its classifier is head{found.clustering_head}: its classes are clusters, in an order of their own")
     return 0
+
+
+def _export(chosen: argparse.Namespace) -> int:
+    from itr.paper_export import ExportConfig, export
+
+    config = ExportConfig(
+        source=chosen.checkpoint,
+        tokenizer=chosen.tokenizer,
+        out=chosen.out,
+        name=chosen.name or chosen.out.resolve().name,
+        relations=chosen.relations,
+        pool=chosen.pool,
+        force=chosen.force,
+    )
+    for name, value in export(config).items():
+        print(f"{name:12} largest difference {value:.2e}")
+    return 0
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers with commas between") from None
 
 
 def _pair(text: str) -> tuple[str, str]:

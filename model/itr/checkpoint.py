@@ -43,6 +43,9 @@ _VIT = tuple(
 )
 
 
+_LEGACY = {("bert", "vit"), ("roberta", "vit")}
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A variant and its weights, under the present names of its modules."""
@@ -107,8 +110,8 @@ def read_state(path: Path) -> State:
             raise ValueError(f"{path} is cut off: its table of contents, which stands last, is missing. Fetch it again")
         if code := torch.serialization.get_unsafe_globals_in_checkpoint(path):
             raise ValueError(
-                f"{path} wants to run code when it is read ({listed(code)}), so it is not read. A state dict needs none: "
-                "save model.state_dict() alone"
+                f"{path} wants to run code when it is read ({listed(code)}), so it is not read. "
+                "A state dict needs none: save model.state_dict() alone"
             )
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
@@ -202,8 +205,8 @@ def _without_legacy_heads(state: State) -> tuple[State, list[str]]:
 
 
 def _with_pool(variant: Variant, pool: tuple[str, str]) -> Variant:
-    if not isinstance(variant, TwoTower):
-        raise ValueError("--pool goes with two towers")
+    if not isinstance(variant, TwoTower) or (variant.text.kind, variant.image.kind) not in _LEGACY:
+        raise ValueError(f"{variant.name} is no variant of the legacy class, yet the file has head4")
     if wrong := [name for name in pool if name not in POOLINGS[1:]]:
         raise ValueError(f"--pool: {wrong[0]!r} is not allowed, only cls and mean")
     return replace(variant, pool_text=pool[0], pool_image=pool[1])

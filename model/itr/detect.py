@@ -29,7 +29,9 @@ class Unplaced(ValueError):
 
 
 def detect(shapes: Shapes) -> Variant:
-    """The variant of published keys, ViT modules named as in transformers 5. Unplaced when a key that tells is not there."""
+    """The variant of published keys, with a ViT's modules named as in transformers 5. Unplaced when a telling key is
+    missing.
+    """
     read = _Reader(shapes)
     heads = {
         "classes": read.rows("classifier.weight"),

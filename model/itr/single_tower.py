@@ -1,4 +1,4 @@
-"""The single-tower family: VisualBERT and LXMERT over a text and the features of its picture's regions. Offline only."""
+"""The single-tower family: VisualBERT and LXMERT over a text and the features of its picture's regions, offline."""
 
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple

@@ -47,7 +47,7 @@ class Related(NamedTuple):
 
 
 class TwoTowerModel(nn.Module):
-    """Modules carry the names of the published state dict, in its order; only inner ones of the ViT have newer names."""
+    """Modules carry the names of the published state dict, in its order; only the ViT's inner ones are newer."""
 
     def __init__(self, variant: TwoTower, attention: str = "sdpa") -> None:
         super().__init__()
