@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from itr import training_commands
+
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
@@ -77,15 +79,14 @@ def main(arguments: list[str] | None = None) -> int:
     export.add_argument("--pool", type=_pair, metavar="TEXT,IMAGE", help="as for import")
     export.add_argument("--force", action="store_true", help="replace a bundle that is there")
 
+    training = training_commands.register(jobs)
+
     chosen = parser.parse_args(arguments)
     try:
-        return {
-            "mini": _mini,
-            "verify": _verify,
-            "wordpiece-golden": _wordpieces,
-            "import": _import,
-            "export": _export,
-        }[chosen.job](chosen)
+        return (
+            {"mini": _mini, "verify": _verify, "wordpiece-golden": _wordpieces, "import": _import, "export": _export}
+            | training
+        )[chosen.job](chosen)
     except (ValueError, RuntimeError) as error:
         print(f"itr {chosen.job}: {error}", file=sys.stderr)
         return 1

@@ -1,0 +1,189 @@
+"""The subcommands from end to end on small encoders in Hugging Face's folders."""
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from PIL import Image
+from tiny import write_picture
+
+from itr import checkpoint, reading, regions
+from itr.__main__ import main
+from itr.pairs import DataError, Pair, Picture
+from itr.single_tower import Lxmert, VisualBert
+from itr.towers import ClipImage, VitImage
+
+BERT_ROWS = 30522
+
+
+@pytest.fixture(scope="session")
+def encoders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Folders tinybert and tinyvit: one layer, 64 wide."""
+    folder = tmp_path_factory.mktemp("encoders")
+    torch.manual_seed(1)
+    sizes = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 64}
+    text = transformers.BertModel(transformers.BertConfig(vocab_size=BERT_ROWS, **sizes))
+    image = transformers.ViTModel(transformers.ViTConfig(image_size=224, patch_size=56, **sizes))
+    text.save_pretrained(folder / "tinybert")
+    image.save_pretrained(folder / "tinyvit")
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz"]
+    pieces += [f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
+    pieces += [f"piece{i}" for i in range(BERT_ROWS - len(pieces))]
+    (folder / "tinybert" / "vocab.txt").write_text("\n".join(pieces) + "\n")
+    return folder / "tinybert", folder / "tinyvit"
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory, make_pairs: Callable) -> Path:
+    """posts.jsonl; labelled/ and news/ beside it."""
+    folder = tmp_path_factory.mktemp("data")
+    rows = [{"text": pair.text, "image": str(pair.picture.path)} for pair in make_pairs(24, 1)]
+    (folder / "posts.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    (folder / "labelled").mkdir()
+    for name, count, seed in (("train", 40, 3), ("test", 16, 4)):
+        rows = [
+            {"id": p.id, "text": p.text, "image": str(p.picture.path), "relation": p.relation}
+            for p in make_pairs(count, seed, True)
+        ]
+        (folder / "labelled" / f"{name}.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    lines = ["Title,Label"]
+    for i, pair in enumerate(make_pairs(10, 5)):
+        write_picture(folder / "news" / "images" / f"{i}.jpg", (i * 20, 0, 0))
+        lines.append(f"{pair.text},{i % 2}")
+    (folder / "news" / "annotation.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_from_posts_to_figures(
+    tmp_path: Path, encoders: tuple[Path, Path], data: Path, capsys: pytest.CaptureFixture
+) -> None:
+    text, image = map(str, encoders)
+    base = ["--text", text, "--image", image]
+    labelled, news = ["--labelled", str(data / "labelled")], ["--news", str(data / "news")]
+    run = [*base, "--pairs", str(data / "posts.jsonl"), "--subset", "12", "--batch", "8", *labelled, *news]
+    assert main(["pretrain", *run, "--out", str(tmp_path / "run")]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    name = "tinybert+tinyvit(1+4)_k4_0"
+    saved = tmp_path / "run" / summary["checkpoint"]
+    assert saved.name == f"{name}.pt"
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 2
+    assert main(["pretrain", *run, "--out", str(tmp_path / "run")]) == 1
+    assert "--force" in capsys.readouterr().err
+
+    # The saved file is a checkpoint like a published one, and its figures are those of the last iteration.
+    assert checkpoint.load(saved).clustering_head == 1
+    trained = ["--checkpoint", str(saved), "--tokenizer", text, "--out", str(tmp_path / "eval"), "--batch", "8"]
+    assert main(["probe", *trained, *labelled]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["probe"] == pytest.approx({part: summary["probe"]["last"][part] for part in ("t", "v", "tv")})
+    log = json.loads((tmp_path / "eval" / "log" / f"linear-probe_{name}.json").read_text())
+    assert log["f1s_tv"] == [found["probe"]["tv"]]
+    assert (tmp_path / "eval" / f"confusion_linear-probe_{name}.png").is_file()
+    assert main(["probe", *trained, *labelled]) == 1
+    assert "is there already" in capsys.readouterr().err
+
+    assert main(["zeroshot", *trained, *labelled]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["mapped_by_test_labels"]["tv"] >= found["mapped_by_training_labels"]["tv"]
+    assert main(["fakenews", *trained, *news]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["auroc"] == pytest.approx(summary["fakenews_auroc"]["last"])
+    assert len(found["auroc_classes"]["each"]) == 4
+    tune = ["--checkpoint", str(saved), "--tokenizer", text, "--out", str(tmp_path / "tuned"), "--epochs", "2"]
+    assert main(["finetune", *tune, *labelled]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (tmp_path / "tuned" / found["checkpoint"]).name == f"fine-tune_{name}.pt"
+    assert set(found["fine_tune"]) == {"paper", "last", "dev_selected"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name one model"),
+        (["--text", "gone"], "name one model"),
+        (["--text", "gone", "--image", "gone"], "gone is no model folder"),
+        (["--checkpoint", "gone.pt"], "--tokenizer"),
+        (["--checkpoint", "gone.pt", "--tokenizer", "gone"], "gone.pt"),
+        (["--text", "gone", "--image", "gone", "--device", "abacus"], "--device abacus"),
+        (["--text", "gone", "--image", "gone", "--device", "cuda:77"], "--device cuda:77"),
+    ],
+)
+def test_models_that_cannot_be(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture, arguments: list[str], message: str
+) -> None:
+    labelled = ["--labelled", str(data / "labelled"), "--out", str(tmp_path / "out")]
+    assert main(["probe", *labelled, *arguments]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_pixels_squash_and_crop() -> None:
+    wide = Image.new("RGB", (300, 100), (255, 0, 0))
+    wide.paste((0, 0, 255), (100, 0, 200, 100))
+    squashed = reading.pixels(wide, 224, VitImage.preprocessing)
+    assert squashed.shape == (224, 224, 3)
+    assert squashed[0, 5].tolist() == squashed[0, 218].tolist() == [255, 0, 0]
+    # Cropped, the middle third is all there is.
+    for image in (wide, wide.rotate(90, expand=True)):
+        cropped = reading.pixels(image, 224, ClipImage.preprocessing)
+        assert cropped.shape == (224, 224, 3)
+        assert (cropped[5:-5, 5:-5] == [0, 0, 255]).all()
+
+
+def write_regions(path: Path, names: list[str], boxes: int, width: int) -> None:
+    rng = np.random.default_rng(0)
+    lines = []
+    for name in names:
+        ids, confidence = np.zeros(boxes, "<i8"), np.ones(boxes, "<f4")
+        corners = np.tile(np.array([10, 20, 50, 100], "<f4"), (boxes, 1))
+        features = rng.random((boxes, width)).astype("<f4")
+        arrays = [base64.b64encode(a.tobytes()).decode() for a in (ids, confidence, ids, confidence, corners, features)]
+        lines.append("\t".join([name, "200", "100", *arrays[:4], str(boxes), *arrays[4:]]))
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("variant", [VisualBert, Lxmert])
+def test_single_towers_read_regions(tmp_path: Path, encoders: tuple[Path, Path], variant: type) -> None:
+    from itr.embed import embed, embed_for_clusters
+
+    small = {"width": 64, "inner": 64, "features": 6}
+    small |= {"layers": 1} if variant is VisualBert else {"text_layers": 1, "image_layers": 1, "cross_layers": 1}
+    torch.manual_seed(3)
+    built = variant(**small).build()
+    found = checkpoint.Checkpoint(built.variant, built.state_dict(), "test")
+    write_regions(tmp_path / "butd.tsv", ["1", "2", "3"], 4, 6)
+    file = regions.read(tmp_path / "butd.tsv")
+    with pytest.raises(ValueError, match="looks at regions"):
+        reading.model(found, encoders[0], None, torch.device("cpu"))
+    model = reading.model(found, encoders[0], file, torch.device("cpu")).eval()
+    pairs = [Pair(str(i), "abc" * i, Picture(Path("none")), f"row {i}", ocr="xyz" * i) for i in (1, 2, 3)]
+    with torch.no_grad():
+        together, alone = embed(model, pairs), embed(model, pairs[1:2])
+        for_clusters = embed_for_clusters(model, pairs, "2").pair
+    assert together.pair.shape == together.text.shape == together.image.shape == (3, 64)
+    torch.testing.assert_close(together.rows([1]).text, alone.text, rtol=1e-4, atol=1e-5)
+    assert for_clusters.shape == (3, 128 if variant is VisualBert else 64)
+    with pytest.raises(DataError, match="row 9: picture 9 has no row in"):
+        embed(model, [Pair("9", "a", Picture(Path("none")), "row 9")])
+
+
+def test_regions_are_shares_of_the_picture(tmp_path: Path) -> None:
+    path = tmp_path / "butd.tsv"
+    write_regions(path, ["1", "2"], 3, 5)
+    features, boxes = regions.read(path).of("2", "row 2")
+    assert features.shape == (3, 5)
+    np.testing.assert_allclose(boxes[0], [0.1, 0.1, 0.5, 0.5])
+    path.write_text(path.read_text().replace("\t3\t", "\t7\t"))
+    with pytest.raises(DataError, match="picture 2: cannot reshape"):
+        regions.read(path).of("2", "row 2")
+    path.write_text("1\t2\t3\n")
+    with pytest.raises(DataError, match="picture 1: 3 columns instead of 10"):
+        regions.read(path).of("1", "row 1")
+    path.write_text("")
+    with pytest.raises(DataError, match="empty"):
+        regions.read(path)
