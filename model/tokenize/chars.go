@@ -18,69 +18,42 @@ const (
 	mark                         // an accent: removed when case is folded, else a letter
 )
 
-const (
-	pageBits = 8
-	pageSize = 1 << pageBits
-)
-
-// charTable holds the class of every code point as pages of 256, pages of equal content shared.
+// charTable is what BERT's text cleaning knows of every code point.
 type charTable struct {
-	page    [(utf8.MaxRune + 1) >> pageBits]uint8
-	classes []([pageSize]charClass)
-	folded  map[rune]string
+	*classTable[charClass]
+	folded map[rune]string
 }
-
-// span is a range of code points, both ends included.
-type span struct{ lo, hi rune }
 
 var bertChars = sync.OnceValue(newCharTable)
 
 func newCharTable() *charTable {
-	all := make([]charClass, utf8.MaxRune+1)
-	for _, set := range []struct {
-		class charClass
-		spans []span
-	}{
-		{mark, markSpans},
-		{punctuation, punctuationSpans},
-		{ideograph, ideographSpans},
-		{space, spaceSpans},
-		{dropped, droppedSpans},
-	} {
-		for _, s := range set.spans {
-			for r := s.lo; r <= s.hi; r++ {
-				all[r] = set.class
-			}
-		}
+	return &charTable{
+		classTable: newClassTable(
+			classSpans[charClass]{mark, markSpans},
+			classSpans[charClass]{punctuation, punctuationSpans},
+			classSpans[charClass]{ideograph, ideographSpans},
+			classSpans[charClass]{space, spaceSpans},
+			classSpans[charClass]{dropped, droppedSpans},
+		),
+		folded: records(folds),
 	}
-	t := &charTable{folded: make(map[rune]string, strings.Count(folds, "\n"))}
-	seen := map[[pageSize]charClass]uint8{}
-	for i := range t.page {
-		content := [pageSize]charClass(all[i<<pageBits:])
-		n, ok := seen[content]
-		if !ok {
-			n = uint8(len(t.classes)) //nolint:gosec // the generated tables have 80 distinct pages, TestCharTable holds them below 256
-			seen[content] = n
-			t.classes = append(t.classes, content)
-		}
-		t.page[i] = n
-	}
-	for record := range strings.Lines(folds) {
-		r, size := utf8.DecodeRuneInString(record)
-		t.folded[r] = strings.TrimSuffix(record[size:], "\n")
-	}
-	return t
 }
 
-func (t *charTable) class(r rune) charClass {
-	return t.classes[t.page[r>>pageBits]][r&(pageSize-1)]
+// records reads a generated table, one record a line: a code point, then what belongs to it.
+func records(table string) map[rune]string {
+	m := make(map[rune]string, strings.Count(table, "\n"))
+	for record := range strings.Lines(table) {
+		r, size := utf8.DecodeRuneInString(record)
+		m[r] = strings.TrimSuffix(record[size:], "\n")
+	}
+	return m
 }
 
 // Hangul syllables decompose by arithmetic (Unicode 3.12).
 const (
 	hangulFirst, hangulLast           = 0xAC00, 0xD7A3
 	leadFirst, vowelFirst, trailFirst = 0x1100, 0x1161, 0x11A7
-	vowelCount, trailCount            = 21, 28
+	leadCount, vowelCount, trailCount = 19, 21, 28
 	hangulBlock                       = vowelCount * trailCount
 	asciiUpperFirst, asciiUpperLast   = 'A', 'Z'
 	asciiCaseDistance                 = 'a' - 'A'

@@ -5,12 +5,13 @@
 //
 // Adding a tokenizer? Implement Tokenizer, and give it a golden file of its own.
 // Changing what a character becomes? Read chars.go, then regenerate tables.go by testdata/tables.py.
-// Changing how words are cut? Read WordPiece.
+// Changing how words are cut? Read WordPiece, or byteBPE and mergeTable for RoBERTa, CLIP and BERTweet.
+// Changing what a tweet is rewritten to? Read normalizer, then tweetSplitter.
 //
 // # Unicode
 //
 // The tokenizers package that Hugging Face's fast tokenizers run on takes its categories, decompositions and lower case
-// from tables of different Unicode versions. Go's tables are of yet another. tables.go was therefore measured code point
-// by code point from tokenizers 0.23.3 and is the only Unicode table used here: a Go release that brings a newer Unicode
-// moves no id.
+// from tables of different Unicode versions, and BERTweet's from those of Python, regex and emoji. Go's tables are of yet
+// another. tables.go, tables_bpe.go and tables_tweet.go were therefore measured code point by code point from the packages
+// that they name and are the only Unicode tables used here: a Go release that brings a newer Unicode moves no id.
 package tokenize
