@@ -190,8 +190,10 @@ class _Training:
         step: Callable[[int, float], None],
     ) -> list[dict[str, float]]:
         """One pass over a subset; weighted losses by task, one dict a batch."""
-        keep_text = cached is not None and self.config.freeze_text
-        keep_image = cached is not None and self.config.freeze_image and self.task == "1"
+        # An adapter behind a frozen encoder still learns.
+        frozen = cached is not None and not hasattr(self.model, "adapter_t")
+        keep_text, keep_image = frozen and self.config.freeze_text, frozen and self.config.freeze_image
+        keep_image = keep_image and self.task == "1"
         self.model.train()
         found = []
         for number, batch in enumerate(order.shuffled(len(subset), self.config.batch), start=1):

