@@ -139,7 +139,7 @@ def manifest(
             {
                 "part": "weights",
                 "source": found.source,
-                "licence": "unknown: the method's public repository states none; ask its authors before you pass this on",
+                "licence": "unknown: the method's public repository states none; ask its authors before passing it on",
             },
             {
                 "part": "tokenizer files",
@@ -167,7 +167,7 @@ def card(config: ExportConfig, found: Checkpoint, differences: dict[str, float])
     classes = f"Class i of the checkpoint's classifier is taken as relation {list(config.relations)}[i]."
     if found.clustering_head:
         classes = (
-            f"The checkpoint's classifier is head{found.clustering_head} of its clustering: **its classes are clusters, "
+            f"The checkpoint's classifier is head{found.clustering_head} of its clustering: **its classes are clusters "
             "in an order of their own.** The paper names them with the help of test labels, or trains a classifier on "
             f"labelled posts. {classes}"
         )

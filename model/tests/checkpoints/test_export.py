@@ -100,7 +100,7 @@ def test_graphs_equal_an_independent_computation(exported, rows, tokens):
 
 def autograd_map(exported: Exported, pixels: np.ndarray, relation: int, dtype: torch.dtype) -> torch.Tensor:
     """Grad-CAM as the public code has it before smoothing and scaling: hook, backward, mean, weighted sum, ReLU."""
-    model = checkpoint.load(exported.out.parent / "m.pt").build("eager").to(dtype)
+    model = checkpoint.load(exported.out.parent / "m.pt").build().to(dtype)
     kind, encoder = image_kind(exported.variant), model.encoder_v
     layer = {
         "vit": lambda: encoder.layers[-1].layernorm_before,
@@ -133,7 +133,7 @@ def test_maps_equal_autograd(exported):
 
 def test_the_closed_form_is_exact(exported):
     _, _, pixels = batch(exported, 1, 4, seed=3)
-    model = checkpoint.load(exported.out.parent / "m.pt").build("eager").double()
+    model = checkpoint.load(exported.out.parent / "m.pt").build().double()
     with torch.no_grad():
         got = maps(model)(exported.picture(pixels).double())
     for relation in range(4):
