@@ -91,12 +91,12 @@ type collages []string
 func newCollages(t testing.TB) collages { return fileLines(t, "fragments_bpe.txt") }
 
 func (c collages) at(index int) string {
-	draw := splitMix64(index) //nolint:gosec // a seed
+	draw := splitMix64(index)
 	var text []byte
 	for range draw.below(24) + 1 {
 		if draw.below(5) == 0 {
 			block := hostileBlocks[draw.below(len(hostileBlocks))]
-			text = utf8.AppendRune(text, block[0]+rune(draw.below(int(block[1]-block[0]+1)))) //nolint:gosec // within the block
+			text = utf8.AppendRune(text, block[0]+rune(draw.below(int(block[1]-block[0]+1))))
 		} else {
 			text = append(text, c[draw.below(len(c))]...)
 		}
@@ -149,7 +149,7 @@ func TestBPEOnHostileText(t *testing.T) {
 				ids = tokenizers[index/2%len(tokenizers)].Encode(ids[:0], text)
 				bytes = append(bytes[:0], text...)
 				for _, id := range ids {
-					bytes = binary.LittleEndian.AppendUint32(bytes, uint32(id)) //nolint:gosec // ids are below 65,536
+					bytes = binary.LittleEndian.AppendUint32(bytes, uint32(id))
 				}
 				if crc32.ChecksumIEEE(bytes) != binary.LittleEndian.Uint32(golden[4*index:]) {
 					if failed++; failed <= 20 {

@@ -187,7 +187,7 @@ func byteLetters() [256]rune {
 	var letters [256]rune
 	next := rune(0x100)
 	for value := range letters {
-		r := rune(value) //nolint:gosec // a byte
+		r := rune(value)
 		if '!' <= r && r <= '~' || '¡' <= r && r <= '¬' || '®' <= r {
 			letters[value] = r
 			continue

@@ -34,7 +34,7 @@ func (s *splitMix64) below(n int) int {
 	z := uint64(*s)
 	z = (z ^ z>>30) * 0xBF58476D1CE4E5B9
 	z = (z ^ z>>27) * 0x94D049BB133111EB
-	return int((z ^ z>>31) % uint64(n)) //nolint:gosec // below n, which is an int
+	return int((z ^ z>>31) % uint64(n))
 }
 
 var hostileBlocks = [][2]rune{
@@ -65,7 +65,7 @@ var hostileBlocks = [][2]rune{
 }
 
 func (h hostileStrings) at(index int) string {
-	draw := splitMix64(index) //nolint:gosec // a seed
+	draw := splitMix64(index)
 	var text []byte
 	for range draw.below(16) + 1 {
 		kind := draw.below(12)
@@ -79,10 +79,10 @@ func (h hostileStrings) at(index int) string {
 		case kind < 10:
 			block := hostileBlocks[draw.below(len(hostileBlocks))]
 			for range draw.below(5) + 1 {
-				text = utf8.AppendRune(text, block[0]+rune(draw.below(int(block[1]-block[0]+1)))) //nolint:gosec // within the block
+				text = utf8.AppendRune(text, block[0]+rune(draw.below(int(block[1]-block[0]+1))))
 			}
 		case kind == 10:
-			letter := byte('a' + draw.below(26)) //nolint:gosec // a letter
+			letter := byte('a' + draw.below(26))
 			text = append(text, bytes.Repeat([]byte{letter}, draw.below(3)*49+draw.below(3))...)
 		}
 		if draw.below(3) > 0 {

@@ -58,7 +58,7 @@ func (m *merger) add(id int32) {
 // two ways.
 func (m *merger) merge(table mergeTable, rounds bool) {
 	for i := 0; i+1 < len(m.symbols); i++ {
-		m.note(table, int32(i), rounds) //nolint:gosec // see add
+		m.note(table, int32(i), rounds)
 	}
 	m.settle()
 	for len(m.queue) > 0 {

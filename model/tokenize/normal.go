@@ -18,7 +18,7 @@ const composedBelow = 0x300
 var normalFormC = sync.OnceValue(func() *normalForm {
 	sets := make([]classSpans[uint8], len(combiningSpans))
 	for i, spans := range combiningSpans {
-		sets[i] = classSpans[uint8]{uint8(i + 1), spans} //nolint:gosec // Unicode has 55 classes
+		sets[i] = classSpans[uint8]{uint8(i + 1), spans}
 	}
 	f := &normalForm{
 		combining:  newClassTable(sets...),

@@ -59,17 +59,18 @@ func (n *normalizer) apply(tweet []byte) []byte {
 	text := n.shorten(n.replaceEntities([]rune(curlyPunctuation.Replace(string(tweet)))))
 	s := tweetSplitter{classes: n.classes, text: text}
 	var out strings.Builder
-	for i, count := 0, 0; i < len(text) && count < n.tokens; {
-		if s.isSpace(i) {
-			i++
-			continue
+	for i, count, isFirst := 0, 0, true; i < len(text) && count < n.tokens; isFirst = false {
+		i = s.while(i, s.isSpace)
+		if i == len(text) {
+			break
 		}
 		end := s.next(i)
 		token := n.token(text[i:end])
-		if token != "" {
+		if i = end; token != "" {
 			count++
 		}
-		if i = end; out.Len() > 0 {
+		// Also behind a token that has become nothing (U+FE0F): the rewrites see the space.
+		if !isFirst {
 			out.WriteByte(' ')
 		}
 		out.WriteString(token)

@@ -13,8 +13,15 @@ import (
 type tweetSplitter struct {
 	classes *classTable[tweetClass]
 	text    []rune
-	links   linkTails
+
+	// What one token has looked ahead for is kept for the next.
+	links              linkTails
+	hosts, names, tags run
+	domains            domainChain
 }
+
+// run is one that while has found.
+type run struct{ start, end int }
 
 const none = -1
 
@@ -89,6 +96,14 @@ func (s *tweetSplitter) while(i int, like func(i int) bool) int {
 		i++
 	}
 	return i
+}
+
+// whileKept is while, for a run that other tokens may start in too.
+func (s *tweetSplitter) whileKept(r *run, i int, like func(i int) bool) int {
+	if i < r.start || i >= r.end {
+		*r = run{i, s.while(i, like)}
+	}
+	return r.end
 }
 
 const (
@@ -170,7 +185,7 @@ func (s *tweetSplitter) tag(i int) int {
 	if s.at(i) != '<' {
 		return none
 	}
-	end := s.while(i+1, func(i int) bool { return s.text[i] != '>' && !s.isSpace(i) })
+	end := s.whileKept(&s.tags, i+1, func(i int) bool { return s.text[i] != '>' && !s.isSpace(i) })
 	if end == i+1 || s.at(end) != '>' {
 		return none
 	}
@@ -225,7 +240,7 @@ func (s *tweetSplitter) lastOf(shortest, end int, like func(i int) bool) int {
 // email is [\w.+-]+@[\w-]+\.(?:[\w-]\.?)+[\w-].
 func (s *tweetSplitter) email(i int) int {
 	isHost := func(i int) bool { return s.isWord(i) || s.text[i] == '-' }
-	at := s.while(i, func(i int) bool { return s.isWord(i) || s.oneOf(i, ".+-") })
+	at := s.whileKept(&s.names, i, func(i int) bool { return s.isWord(i) || s.oneOf(i, ".+-") })
 	if at == i || s.at(at) != '@' {
 		return none
 	}
@@ -306,8 +321,24 @@ func (s *tweetSplitter) domain(i int) int {
 	if s.at(i-1) == '@' || !s.isLabel(i) {
 		return none
 	}
-	best := none
+	if i < s.domains.start || i >= s.domains.end {
+		s.domains.read(s, i)
+	}
+	if first := s.while(i, s.isLabel); s.domains.dot < first {
+		return none
+	}
+	return s.domains.best
+}
+
+// domainChain is labels joined by dots and dashes. Where a domain ends does not depend on the label that it starts with.
+type domainChain struct {
+	start, end int
+	dot, best  int // the dot before the last label that can end a domain, and where that domain ends
+}
+
+func (d *domainChain) read(s *tweetSplitter, i int) {
 	end := s.while(i, s.isLabel)
+	*d = domainChain{start: i, dot: none, best: none}
 	for s.oneOf(end, ".-") && s.isLabel(end+1) {
 		dot := end
 		end = s.while(dot+1, s.isLabel)
@@ -316,12 +347,12 @@ func (s *tweetSplitter) domain(i int) int {
 		}
 		switch {
 		case s.at(end) == '/' && s.at(end+1) != '@':
-			best = end + 1
+			d.dot, d.best = dot, end+1
 		case s.at(end) != '@':
-			best = end
+			d.dot, d.best = dot, end
 		}
 	}
-	return best
+	d.end = end
 }
 
 // isTopLevel tells whether the characters from start to end are [a-z]{2,13}.
@@ -345,7 +376,7 @@ func (s *tweetSplitter) link(i int) int {
 			}
 		}
 	}
-	slash := s.while(i, func(i int) bool { return s.isLabel(i) || s.oneOf(i, ".-") })
+	slash := s.whileKept(&s.hosts, i, func(i int) bool { return s.isLabel(i) || s.oneOf(i, ".-") })
 	if s.at(slash) != '/' {
 		return none
 	}
@@ -396,6 +427,9 @@ const (
 )
 
 func (l *linkTails) read(s *tweetSplitter, start int) {
+	if l.start <= start && start < l.stop {
+		return
+	}
 	stop := s.while(start, func(i int) bool { return !s.isSpace(i) })
 	size := stop - start + 2
 	l.start, l.stop = start, stop
@@ -403,7 +437,7 @@ func (l *linkTails) read(s *tweetSplitter, start int) {
 		*list = slices.Grow((*list)[:0], size)[:size]
 		(*list)[size-1], (*list)[size-2] = none, none
 	}
-	run := none // what the run of ordinary characters at hand ends in
+	tail := none // where a link ends that has got into the run of ordinary characters at hand
 	for i := stop - 1; i >= start; i-- {
 		at := i - start
 		l.ends[at], l.closing[at], l.good[at] = none, l.closing[at+1], l.good[at+1]
@@ -413,20 +447,20 @@ func (l *linkTails) read(s *tweetSplitter, start int) {
 			if end == none {
 				end = out
 			}
-			l.ends[at], run = end, end
+			l.ends[at], tail = end, end
 		case s.text[i] == ')':
-			run = none
+			tail = none
 			l.closing[at] = i
 			if l.ends[at+1] != none {
 				l.good[at] = i
 			}
 		case strings.ContainsRune(linkBrackets, s.text[i]):
-			run = none
+			tail = none
 		default:
-			if run == none && !strings.ContainsRune(linkNoEnd, s.text[i]) {
-				run = i + 1
+			if tail == none && !strings.ContainsRune(linkNoEnd, s.text[i]) {
+				tail = i + 1
 			}
-			l.ends[at] = run
+			l.ends[at] = tail
 		}
 	}
 }
