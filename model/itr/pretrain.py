@@ -12,7 +12,8 @@ The default follows the paper's code step by step, quirks included:
 - With a frozen encoder, the embeddings that were clustered (dropout off) are trained on.
 - The state after the last subset is saved, not the best one.
 
-A temperature other than 1 leaves the paper's mode; run.json then says "mode": "extended".
+What leaves the paper's mode, so that run.json says "mode": "extended": a temperature other than 1, bfloat16, and
+several processes (see `workers`; a last batch with fewer pairs than there are processes then joins the one before).
 """
 
 import time
@@ -33,7 +34,8 @@ from itr.labelled import Labelled
 from itr.logs import log, report
 from itr.pairs import DataError, Pair, digest
 from itr.protocols import Curve
-from itr.runs import Run, replacing
+from itr.runs import Run, read_state, replacing
+from itr.workers import Workers
 
 PAPER_SIZE, PAPER_SUBSET = 100_000, 5_000
 
@@ -57,15 +59,16 @@ class PretrainConfig:
     freeze_text: bool = False
     freeze_image: bool = False
     probe_strength: float = 0.25
+    bfloat16: bool = False  # where training encodes; evaluation stays in float32
     force: bool = False
 
     @property
     def model_id(self) -> str:
         return f"{self.encoder}({self.tasks})_k{self.k}"
 
-    @property
-    def mode(self) -> str:
-        return "paper" if self.temperature == objective.PAPER_TEMPERATURE else "extended"
+    def mode(self, workers: Workers) -> str:
+        paper = self.temperature == objective.PAPER_TEMPERATURE and not self.bfloat16 and workers.count == 1
+        return "paper" if paper else "extended"
 
 
 @dataclass
@@ -82,6 +85,7 @@ def pretrain(
     pairs: list[Pair],
     evaluation: Evaluation | None = None,
     after_batch: Callable[[int, int], None] = lambda iteration, batch: None,
+    workers: Workers | None = None,
 ) -> dict[str, Any]:
     """Runs, or goes on with, one pre-training, and gives its summary. Writes into `config.out`, see `runs`, and there
 
@@ -89,22 +93,25 @@ def pretrain(
     `make_model` gives a model as `embed` describes, on its device; it is called after the seeds are set.
     `after_batch(iteration, batch)` is told of each step, both counted from 1.
     """
-    evaluation = evaluation or Evaluation()
+    evaluation, workers = evaluation or Evaluation(), workers or Workers()
     size, subset = _sizes(config, pairs)
+    if min(subset, config.batch) < workers.count:
+        raise ValueError(f"{workers.count} processes, but a batch has only {min(subset, config.batch)} pairs")
     pairs = pairs[:size]
-    settings = _settings(config, size, subset, pairs, evaluation)
-    run = Run(config.out, settings, config.force)
+    settings = _settings(config, size, subset, pairs, evaluation, workers)
+    run = Run(config.out, settings, config.force) if workers.first else None
 
     order.seed_everything(config.seed)
-    training = _Training(config, make_model(), pairs, evaluation, settings)
-    state = run.state()
-    if state is not None:
-        training.restore(state)
+    training = _Training(config, make_model(), pairs, evaluation, settings, workers)
+    state = run.state() if run else None
+    if workers.agree(state is not None):
+        # A run's folder is one that all its processes see.
+        training.restore(state or read_state(config.out))
 
     per_epoch = size // subset
     steps = per_epoch * config.epochs * -(-subset // config.batch)
     done = training.iteration * -(-subset // config.batch)
-    with tqdm(total=steps, initial=done, unit="batch", desc=config.model_id) as bar:
+    with tqdm(total=steps, initial=done, unit="batch", desc=config.model_id, disable=not workers.first) as bar:
         while training.iteration < per_epoch * config.epochs:
             if training.iteration % per_epoch == 0:
                 shuffle(training.order)
@@ -116,11 +123,15 @@ def pretrain(
                 after_batch(training.iteration + 1, batch)
 
             line = training.iterate([pairs[i] for i in training.order[start : start + subset]], step)
-            run.keep(training.state(), line)
+            state = training.state()
+            if run:
+                run.keep(state, line)
 
-    summary = training.save(config.out)
-    run.finish(summary)
-    return summary
+    summary: dict[str, Any] = {}
+    if run:
+        summary = training.save(config.out)
+        run.finish(summary)
+    return workers.agree(summary)
 
 
 class _Training:
@@ -133,8 +144,14 @@ class _Training:
         pairs: list[Pair],
         evaluation: Evaluation,
         settings: dict[str, Any],
+        workers: Workers,
     ) -> None:
         self.config, self.model, self.evaluation, self.settings = config, model, evaluation, settings
+        self.workers = workers
+        workers.agree_on([*model.parameters(), *model.buffers()])
+        if not workers.first:
+            # Each worker drops out its own way; what must be alike is told by the first.
+            torch.manual_seed(config.seed + 7919 * workers.rank)
         self.device = next(model.parameters()).device
         for frozen, name in ((config.freeze_text, "encoder_t"), (config.freeze_image, "encoder_v")):
             if frozen:
@@ -172,15 +189,22 @@ class _Training:
     def _cluster(self, subset: list[Pair]) -> tuple[torch.Tensor, Embedded]:
         """Pseudo labels [N] and the embeddings they come from; the head starts anew."""
         self.model.eval()
-        batches = order.shuffled(len(subset), self.config.batch)
-        parts = [embed_for_clusters(self.model, [subset[i] for i in batch], self.task) for batch in batches]
-        back = torch.argsort(torch.tensor([i for batch in batches for i in batch]))
+        batches = self._batches(len(subset))
+        parts = []
+        for batch in batches:
+            with self._precision():
+                own = embed_for_clusters(self.model, [subset[i] for i in self.workers.share(batch)], self.task)
+            parts.append(self._gathered(own, len(batch)))
+        rows = [i for batch in batches for i in batch]
+        back = torch.argsort(torch.tensor(rows))
         whole = Embedded(*(torch.cat([getattr(one, n) for one in parts])[back] for n in ("text", "image", "pair")))
-        found = clusters.pseudo_labels(
-            whole.pair.cpu().numpy(), self.config.k, self.config.seed, self.config.preprocess
-        )
+        found = None
+        if self.workers.first:
+            config = self.config
+            found = clusters.pseudo_labels(whole.pair.cpu().numpy(), config.k, config.seed, config.preprocess)
         self.head.reset_parameters()
-        return torch.tensor(found, dtype=torch.int64, device=self.device), whole
+        self.workers.agree_on(self.head.parameters())
+        return torch.tensor(self.workers.agree(found), dtype=torch.int64, device=self.device), whole
 
     def _train(
         self,
@@ -196,13 +220,16 @@ class _Training:
         keep_image = keep_image and self.task == "1"
         self.model.train()
         found = []
-        for number, batch in enumerate(order.shuffled(len(subset), self.config.batch), start=1):
-            embedded = embed(
-                self.model,
-                [subset[i] for i in batch],
-                text=cached.text[batch] if keep_text else None,
-                image=cached.image[batch] if keep_image else None,
-            )
+        for number, batch in enumerate(self._batches(len(subset)), start=1):
+            rows = self.workers.share(batch)
+            with self._precision():
+                own = embed(
+                    self.model,
+                    [subset[i] for i in rows],
+                    text=cached.text[rows] if keep_text else None,
+                    image=cached.image[rows] if keep_image else None,
+                )
+            embedded = self._gathered(own, len(batch))
             target = None if labels is None else labels[batch]
             losses = objective.losses(self.model, embedded, self.config.tasks, target, self.config.temperature)
             total = torch.stack(list(losses.values())).sum()
@@ -210,13 +237,28 @@ class _Training:
                 raise RuntimeError(f"iteration {self.iteration + 1}, batch {number}: the loss is {total.item()}")
             self.optimizer.zero_grad()
             total.backward()
+            self.workers.sum_gradients(self.model)
             self.optimizer.step()
             found.append({task: loss.item() for task, loss in losses.items()})
             step(number, total.item())
         return found
 
+    def _batches(self, count: int) -> list[order.Batch]:
+        found = self.workers.agree(order.shuffled(count, self.config.batch))
+        if len(found[-1]) < self.workers.count and len(found) > 1:
+            found[-2:] = [found[-2] + found[-1]]
+        return found
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16)
+
+    def _gathered(self, own: Embedded, total: int) -> Embedded:
+        return Embedded(*(self.workers.gather(part.float(), total) for part in (own.text, own.image, own.pair)))
+
     def _evaluate(self) -> dict[str, Any]:
         config, line = self.config, {}
+        if not self.workers.first:
+            return line
         if self.evaluation.labelled is not None:
             data = self.evaluation.labelled
             train, test = (embed_all(self.model, part, config.batch) for part in (data.train, data.test))
@@ -243,7 +285,7 @@ class _Training:
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "random": order.random_state(),
+            "random": self.workers.each(order.random_state()),
             "order": self.order,
             "iteration": self.iteration,
             "curves": [curve.plain() for curve in (self.probe, self.zero_paper, self.zero_honest)],
@@ -256,7 +298,7 @@ class _Training:
         self.order, self.iteration = state["order"], state["iteration"]
         self.probe, self.zero_paper, self.zero_honest = (Curve.of(plain) for plain in state["curves"])
         self.aurocs = state["aurocs"]
-        order.restore_random_state(state["random"])
+        order.restore_random_state(state["random"][self.workers.rank])
 
     def save(self, out: Path) -> dict[str, Any]:
         """Writes state dict, logs and figures; gives what is worth printing."""
@@ -264,7 +306,7 @@ class _Training:
         checkpoint = out / "state_dict" / f"{name}.pt"
         with replacing(checkpoint) as part:
             torch.save(self.model.state_dict(), part)
-        summary: dict[str, Any] = {"mode": self.config.mode, "checkpoint": str(checkpoint.relative_to(out))}
+        summary: dict[str, Any] = {"mode": self.settings["mode"], "checkpoint": str(checkpoint.relative_to(out))}
         data = self.evaluation.labelled
         if data is not None:
             summary["probe"] = report(self.probe, self.probe)
@@ -309,7 +351,7 @@ def _sizes(config: PretrainConfig, pairs: list[Pair]) -> tuple[int, int]:
 
 
 def _settings(
-    config: PretrainConfig, size: int, subset: int, pairs: list[Pair], evaluation: Evaluation
+    config: PretrainConfig, size: int, subset: int, pairs: list[Pair], evaluation: Evaluation, workers: Workers
 ) -> dict[str, Any]:
     data = {"pairs": digest(pairs)}
     if evaluation.labelled is not None:
@@ -317,4 +359,5 @@ def _settings(
     if evaluation.news is not None:
         data["news"] = digest(evaluation.news[0])
     fields = {key: value for key, value in asdict(config).items() if key not in ("out", "force")}
-    return {"mode": config.mode, **fields, "size": size, "subset": subset, "data_sha256": data}
+    about = {"mode": config.mode(workers), **fields, "size": size, "subset": subset, "processes": workers.count}
+    return {**about, "data_sha256": data}

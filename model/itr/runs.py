@@ -49,12 +49,11 @@ class Run:
 
     def state(self) -> dict[str, Any] | None:
         """What `keep` kept last, on the CPU; None for a run that has not come that far. Later metrics are forgotten."""
-        path = self.folder / STATE
-        if not path.is_file():
+        if not (self.folder / STATE).is_file():
             (self.folder / METRICS).unlink(missing_ok=True)
             return None
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        with open(self.folder / METRICS, "r+b") as metrics:
+        state = _load(self.folder)
+        with (self.folder / METRICS).open("r+b") as metrics:
             metrics.truncate(state["metrics_bytes"])
         return state["of_run"]
 
@@ -75,6 +74,15 @@ class Run:
         """Marks the run finished and drops the state, which is several times the model's size."""
         write_json(self.folder / DONE, summary)
         (self.folder / STATE).unlink(missing_ok=True)
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """What a run kept last, for its other processes."""
+    return _load(folder)["of_run"]
+
+
+def _load(folder: Path) -> dict[str, Any]:
+    return torch.load(folder / STATE, map_location="cpu", weights_only=True)
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 
 import argparse
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 _NAMED = re.compile(r"^(?P<encoder>.+)\((?P<tasks>[0-4+]+)\)(?:_k(?P<k>[24]))?(?:_(?P<seed>\d+))?$")
@@ -30,6 +32,9 @@ def register(jobs: Any) -> dict[str, Callable[[argparse.Namespace], int]]:
     pre.add_argument("--epochs", type=int, default=1)
     pre.add_argument("--preprocess", default="none", choices=("none", "normalize", "scale"))
     pre.add_argument("--temperature", type=float, default=1.0, help="of task 4; other than 1 leaves the paper's mode")
+    pre.add_argument(
+        "--bfloat16", action="store_true", help="encode in bfloat16 while training; leaves the paper's mode"
+    )
     pre.add_argument("--labelled", type=Path, help="labelled set that every iteration is measured on")
     pre.add_argument("--news", type=Path, help="fake-news set that every iteration is measured on")
     pre.add_argument("--C", type=float, default=0.25, help="inverse strength of the probe (default: %(default)s)")
@@ -87,7 +92,7 @@ def _training(job: argparse.ArgumentParser) -> None:
 
 
 def _pretrain(chosen: argparse.Namespace) -> int:
-    from itr import labelled, pairs
+    from itr import labelled, pairs, workers
     from itr.pretrain import Evaluation, PretrainConfig, pretrain
 
     config = PretrainConfig(
@@ -106,6 +111,7 @@ def _pretrain(chosen: argparse.Namespace) -> int:
         freeze_text=chosen.freeze_text,
         freeze_image=chosen.freeze_image,
         probe_strength=chosen.C,
+        bfloat16=chosen.bfloat16,
         force=chosen.force,
     )
     data = pairs.read(chosen.pairs)[: chosen.size]
@@ -117,7 +123,11 @@ def _pretrain(chosen: argparse.Namespace) -> int:
     if not chosen.regions:
         pairs.check_pictures(data)
         _check(evaluation.labelled)
-    _print(pretrain(config, make, data, evaluation))
+    joined = workers.join(_device(chosen))
+    summary = pretrain(config, make, data, evaluation, workers=joined)
+    workers.leave(joined)
+    if joined.first:
+        _print(summary)
     return 0
 
 
@@ -204,19 +214,12 @@ def _fakenews(chosen: argparse.Namespace) -> int:
 
 def _maker(chosen: argparse.Namespace, k: int) -> "Callable[[], nn.Module]":
     """How to make the model; what is wrong with the arguments or files is said now, not when it is made."""
-    import torch
-
     from itr import checkpoint, mini_towers, reading, regions, starts
 
     given = [name for name in ("checkpoint", "clip", "text") if getattr(chosen, name)]
     if len(given) > 1 or bool(chosen.text) != bool(chosen.image):
         raise ValueError("name one model: --checkpoint, or --clip, or --text with --image, or none for MiniLM")
-    try:
-        device = torch.device(chosen.device)
-    except RuntimeError as error:
-        raise ValueError(f"--device {chosen.device}: {error}") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"--device {chosen.device}: no GPU is here that torch can use")
+    device = _device(chosen)
     if not given or _is_mini(chosen.checkpoint):
 
         def make_mini() -> "nn.Module":
@@ -243,6 +246,24 @@ def _maker(chosen: argparse.Namespace, k: int) -> "Callable[[], nn.Module]":
         return reading.model(found, tokenizer, features, device)
 
     return make
+
+
+def _device(chosen: argparse.Namespace) -> "torch.device":
+    """Under torchrun, "cuda" is this process's own GPU."""
+    import torch
+
+    name = chosen.device
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"--device {name}: {error}") from error
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ValueError(f"--device {name}: no GPU is here that torch can use")
+        torch.cuda.set_device(device)
+    return device
 
 
 def _is_mini(path: Path | None) -> bool:

@@ -1,5 +1,8 @@
 """Batches and draws must be those of torch's DataLoader."""
 
+import random
+
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
@@ -20,10 +23,6 @@ def test_passes_equal_those_of_a_loader() -> None:
 
 
 def test_restored_generators_go_on_alike() -> None:
-    import random
-
-    import numpy as np
-
     order.seed_everything(9)
     state = order.random_state()
     draw = lambda: (random.random(), float(np.random.rand()), float(torch.rand(())))  # noqa: E731

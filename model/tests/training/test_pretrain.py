@@ -4,6 +4,7 @@ import json
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -245,8 +246,6 @@ def test_settings_that_do_not_fit(tmp_path: Path, make_pairs: Callable, changes:
 
 
 def test_a_missing_ocr_text_is_named(tmp_path: Path, make_pairs: Callable) -> None:
-    from dataclasses import replace
-
     pairs = make_pairs(50, seed=1)
     pairs[7] = replace(pairs[7], ocr=None)
     with pytest.raises(DataError, match="pair 7: no ocr text, which task 2 clusters by"):
