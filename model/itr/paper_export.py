@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from itr import bundle, checkpoint, folder, graphs, run, vocabulary
+from itr import bundle, checkpoint, folder, graphs, paper_golden, run, vocabulary
 from itr.bundle import LABELS
 from itr.checkpoint import Checkpoint
+from itr.reading import Words
 from itr.two_tower import TwoTower, TwoTowerModel
 from itr.vocabulary import Vocabulary
 
@@ -48,8 +49,10 @@ def export(config: ExportConfig) -> dict[str, float]:
         if too_far := {name: value for name, value in differences.items() if not value <= TOLERANCE}:
             raise RuntimeError(f"the exported graphs differ from the model by more than {TOLERANCE}: {too_far}")
         words.copy(work)
+        about = manifest(config, found, words, differences)
+        paper_golden.write(work, run.load(work), Words(config.tokenizer, found.variant.text), about["image"])
         (work / "MODEL_CARD.md").write_text(card(config, found, differences), encoding="utf-8")
-        bundle.write(work, manifest(config, found, words, differences))
+        bundle.write(work, about)
     return differences
 
 

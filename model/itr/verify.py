@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from itr import bundle, run
+from itr import bundle, pictures, run
 
 
 def load_pixels(path: Path, side: int) -> np.ndarray:
@@ -26,7 +26,7 @@ def differences(folder: Path) -> dict[str, float]:
     graphs = run.load(folder)
     worst: dict[str, float] = {}
     for case in json.loads((folder / "golden.json").read_text()):
-        pixels = load_pixels(folder / case["image"], manifest["image"]["height"])
+        pixels = pictures.load(folder / case["image"], manifest["image"])
         if hashlib.sha256(pixels.tobytes()).hexdigest() != case["pixels_sha256"]:
             raise ValueError(f"{folder}: {case['image']} gives other pixels than it did when the bundle was made")
         text, image = graphs.text([case["input_ids"]]), graphs.image(pixels[None])

@@ -1,5 +1,6 @@
 """`itr export`: the graphs equal the published model computed independently, and their maps equal autograd's."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import reference
 import torch
 
-from itr import bundle, checkpoint, run
+from itr import bundle, checkpoint, pictures, run, verify
 from itr.__main__ import main
 from itr.grad_cam import maps
 
@@ -30,10 +31,12 @@ def tokenizer_files(variant: str, folder: Path) -> Path:
         (folder / "vocab.txt").write_text("".join(f"p{i} 1\n" for i in range(63996)))
         (folder / "bpe.codes").write_text("p i 1\n")
     elif variant.startswith("clip"):
-        (folder / "vocab.json").write_text("{" + ",".join(f'"p{i}":{i}' for i in range(49408)) + "}")
-        (folder / "merges.txt").write_text("#version: 0.2\np i\n")
+        pieces = [f"p{i}" for i in range(49406)] + ["<|startoftext|>", "<|endoftext|>"]
+        (folder / "vocab.json").write_text(json.dumps({piece: i for i, piece in enumerate(pieces)}))
+        (folder / "merges.txt").write_text("#version: 0.2\n")
     else:
-        (folder / "vocab.txt").write_text("".join(f"p{i}\n" for i in range(30522)))
+        pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "so", *(f"p{i}" for i in range(30516))]
+        (folder / "vocab.txt").write_text("\n".join(pieces) + "\n")
     return folder
 
 
@@ -180,6 +183,19 @@ def test_the_manifest_says_what_the_graphs_are(exported):
     assert "head1 of its clustering" in (exported.out / "MODEL_CARD.md").read_text()
     for metric in exported.manifest["metrics"]:
         assert metric["value"] <= 1e-4
+
+
+def test_golden_posts_replay_and_hold_to_the_pictures(exported):
+    for name, difference in verify.differences(exported.out).items():
+        assert difference < 1e-5, name
+    posts = json.loads((exported.out / "golden.json").read_text())
+    longest = max(len(post["input_ids"]) for post in posts)
+    limit = exported.manifest["text"]["max_tokens"]
+    assert longest == limit or limit == 512, "one text must be cut"
+    settings = exported.manifest["image"]
+    turned = exported.out / "golden" / "turned.png"
+    other = pictures.load(turned, settings | {"exif": "apply"})
+    assert (pictures.load(turned, settings) != other).any(), "an orientation that changes nothing tests nothing"
 
 
 def refused(tmp_path: Path, capsys, state: dict, variant: str, *more: str) -> str:
