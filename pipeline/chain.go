@@ -53,7 +53,11 @@ func (r *runner) handle(ctx context.Context, a *kafka.Assignment) error {
 	log := r.log.With("topic", a.Partition.Topic, "partition", a.Partition.ID)
 	log.InfoContext(ctx, "partition assigned", "generation", a.Generation)
 	for again := 0; ; again++ {
+		began := r.now()
 		err := r.attempt(ctx, a, log)
+		if r.now().Sub(began) > time.Minute {
+			again = 0 // it went well for a while
+		}
 		switch {
 		case ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled) || errors.Is(err, kafka.ErrGenerationEnded)):
 			log.InfoContext(ctx, "partition released")
@@ -63,6 +67,8 @@ func (r *runner) handle(ctx context.Context, a *kafka.Assignment) error {
 		case errors.Is(err, errRedo), errors.Is(err, cluster.ErrClaimAgain):
 			log.InfoContext(ctx, "claiming the partition again", "reason", err)
 		case errors.Is(err, cluster.ErrFenced):
+			log.WarnContext(ctx, "somebody else has claimed the partition in Redis: another group must have a cluster.namespace of its own",
+				"namespace", r.cfg.Namespace(), "group", r.cfg.Kafka.Group)
 			switch err := r.confirm(ctx, a, log); {
 			case errors.Is(err, kafka.ErrGenerationEnded):
 				return nil
@@ -115,7 +121,10 @@ func (r *runner) attempt(ctx context.Context, a *kafka.Assignment, log *slog.Log
 	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
 	stop := context.AfterFunc(ctx, func() {
-		t := time.AfterFunc(r.cfg.Shutdown.Timeout, abandon)
+		t := time.AfterFunc(r.cfg.Shutdown.Timeout, func() {
+			log.WarnContext(ctx, "giving up what is still in flight; it is read again later", "after", r.cfg.Shutdown.Timeout)
+			abandon()
+		})
 		context.AfterFunc(work, func() { t.Stop() })
 	})
 	defer stop()
@@ -124,8 +133,8 @@ func (r *runner) attempt(ctx context.Context, a *kafka.Assignment, log *slog.Log
 	decoded, seen, labelled := make(chan *flight), make(chan *flight), make(chan *flight, 1)
 	watching, done := context.WithCancel(work)
 	g.Go(func() error { defer close(decoded); return c.source(ctx, work, decoded) })
-	g.Go(func() error { defer close(seen); return c.pass(work, "media", r.media, decoded, seen) })
-	g.Go(func() error { defer close(labelled); return c.pass(work, "infer", r.infer, seen, labelled) })
+	g.Go(func() error { defer close(seen); return c.pass(work, "media", r.media, mediaTime, decoded, seen) })
+	g.Go(func() error { defer close(labelled); return c.pass(work, "infer", r.infer, inferTime, seen, labelled) })
 	g.Go(func() error { defer done(); return c.finish(work, labelled) })
 	g.Go(func() error { return c.watch(watching) })
 	err = g.Wait()
@@ -190,9 +199,14 @@ func (c *chain) cut(from int64) int64 {
 	return at
 }
 
-// source fetches and decodes until ctx ends. What waits for room in the queue
-// then is given up: nothing of it has been done.
+// source fetches and decodes until ctx or work ends. What waits for room in
+// the queue then is given up: nothing of it has been done. It must not wait on
+// ctx alone: when the chain fails, the room it waits for is held by batches that
+// nobody moves any more.
 func (c *chain) source(ctx, work context.Context, out chan<- *flight) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(work, stop)()
 	fetcher := c.client.NewFetcher(c.a.Partition, c.alloc, kafka.Limits{MaxRows: c.cfg.Batch.MaxRows, MaxBytes: c.cfg.Batch.MaxBytes})
 	from := min(c.emitted, c.folded)
 	for {
@@ -203,7 +217,7 @@ func (c *chain) source(ctx, work context.Context, out chan<- *flight) error {
 		})
 		var gone *kafka.OffsetRangeError
 		switch {
-		case ctx.Err() != nil || work.Err() != nil:
+		case ctx.Err() != nil:
 			if b != nil {
 				b.Release()
 			}
@@ -223,7 +237,7 @@ func (c *chain) source(ctx, work context.Context, out chan<- *flight) error {
 		f, err := c.budget.admit(ctx, b)
 		if err != nil {
 			b.Release()
-			return nil //nolint:nilerr // ctx has ended
+			return nil //nolint:nilerr // ctx or work has ended
 		}
 		select {
 		case out <- f:
@@ -234,20 +248,22 @@ func (c *chain) source(ctx, work context.Context, out chan<- *flight) error {
 	}
 }
 
+// mediaTime and inferTime are where pass notes what a stage took.
+func mediaTime(t *schemas.Timings) *time.Duration { return &t.Media }
+func inferTime(t *schemas.Timings) *time.Duration { return &t.Infer }
+
 // pass runs one stage over the batches of in, in order.
-func (c *chain) pass(work context.Context, name string, s stages.Stage, in <-chan *flight, out chan<- *flight) error {
+func (c *chain) pass(
+	work context.Context, name string, s stages.Stage, spent func(*schemas.Timings) *time.Duration,
+	in <-chan *flight, out chan<- *flight,
+) error {
 	for f := range in {
-		spent, err := c.timed(work, name, s, f.batch)
+		took, err := c.timed(work, name, s, f.batch)
 		if err != nil {
 			f.release()
 			return err
 		}
-		switch name {
-		case "media":
-			f.batch.Timings.Media = spent
-		case "infer":
-			f.batch.Timings.Infer = spent
-		}
+		*spent(&f.batch.Timings) = took
 		select {
 		case out <- f:
 		case <-work.Done():

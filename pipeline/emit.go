@@ -128,20 +128,44 @@ func (e *emitter) deadLetter(b *schemas.Batch, row int) kafka.Record {
 	return rec
 }
 
-// cutDeadLetters shortens the values of dead letters until their topic takes
-// them. A record that compressed well on its way in may be larger on its way out
-// than any limit that was checked; it must not stop its partition. Its
-// original length travels in a header.
+// cutDeadLetters shortens dead letters until their topic takes them: the
+// value, then the input's own headers, then the key. A record that compressed
+// well on its way in may be larger on its way out than any limit that was
+// checked; it must not stop its partition. Its original length travels in a
+// header.
 func (e *emitter) cutDeadLetters(records []kafka.Record, limit int) []kafka.Record {
-	most := max(limit-deadLetterRoom, 0)
+	room := max(limit-deadLetterRoom, 0)
 	out := slices.Clone(records)
 	for i, r := range out {
-		if r.Topic == e.topics.DeadLetter && len(r.Value) > most {
-			out[i].Headers = append(slices.Clone(r.Headers), kafka.Header{
-				Key: kafka.HeaderCut, Value: strconv.AppendInt(nil, int64(len(r.Value)), 10),
-			})
-			out[i].Value = r.Value[:most]
+		if r.Topic != e.topics.DeadLetter {
+			continue
 		}
+		ours := slices.IndexFunc(r.Headers, func(h kafka.Header) bool { return h.Key == schemas.HeaderReason })
+		original := len(r.Key) + len(r.Value)
+		for _, h := range r.Headers[:ours] {
+			original += len(h.Key) + len(h.Value)
+		}
+		if original <= room {
+			continue
+		}
+		left := room
+		take := func(b []byte) []byte {
+			n := min(len(b), left)
+			left -= n
+			return b[:n:n]
+		}
+		var kept []kafka.Header
+		key := take(r.Key)
+		for _, h := range r.Headers[:ours] {
+			if len(h.Key)+len(h.Value) <= left {
+				left -= len(h.Key) + len(h.Value)
+				kept = append(kept, h)
+			}
+		}
+		out[i].Key, out[i].Value = key, take(r.Value)
+		out[i].Headers = append(append(kept, r.Headers[ours:]...), kafka.Header{
+			Key: kafka.HeaderCut, Value: strconv.AppendInt(nil, int64(original), 10),
+		})
 	}
 	return out
 }

@@ -3,10 +3,6 @@
 package e2e
 
 import (
-	"encoding/hex"
-	"math/rand/v2"
-	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -14,9 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
-
-	"github.com/itrstream/itrstream/connectors/kafka"
-	"github.com/itrstream/itrstream/schemas"
 )
 
 func TestMain(m *testing.M) {
@@ -102,37 +95,6 @@ func twoWorkers(t *testing.T, s services) {
 
 func TestTwoWorkersEmbedded(t *testing.T) { twoWorkers(t, embeddedServices(t)) }
 func TestRealTwoWorkers(t *testing.T)     { twoWorkers(t, realServices(t)) }
-
-// TestADeadLetterThatNoTopicTakesIsCut sends a record that compresses well
-// enough to come in, and badly enough not to go out: the partition goes on.
-func TestADeadLetterThatNoTopicTakesIsCut(t *testing.T) {
-	s := embeddedServices(t)
-	cfg := configure(t, s, tinyBundle, "topics.partitions=1", "topics.max_message_bytes=1048576", "decode.max_message_bytes=1048576")
-	o := newOracle(t, s.brokers, "posts")
-	w := start(t, cfg)
-	posts := newWriter(t, 7)
-	o.produce(posts.many(20)...)
-	noise := make([]byte, 800<<10)
-	r := rand.New(rand.NewPCG(7, 7))
-	for i := range noise {
-		noise[i] = byte(r.Uint32())
-	}
-	huge := []byte(hex.EncodeToString(noise)) // 1.6 MB that gzip halves and lz4 does not
-	o.produce(&sent{key: []byte("huge"), value: huge, post: "huge", outcome: schemas.OutcomeDeadLetter, reason: schemas.ReasonTooLarge})
-	o.produce(posts.many(20)...)
-	got := o.wait(patience)
-	w.end(t)
-
-	last := o.sent[20]
-	dead := got.deadLetters[place{last.partition, last.offset}]
-	require.NotEmpty(t, dead)
-	require.Less(t, len(dead[0].Value), len(huge))
-	require.Equal(t, huge[:len(dead[0].Value)], dead[0].Value)
-	require.Equal(t, strconv.Itoa(len(huge)), header(dead[0], kafka.HeaderCut))
-	require.Equal(t, string(schemas.ReasonTooLarge), header(dead[0], schemas.HeaderReason))
-	o.sent = slices.Delete(o.sent, 20, 21)
-	o.judge(got, true)
-}
 
 // TestTopicsThatWouldRefuseAreRefusedAtStart makes output topics that are too
 // small for what may have to go into them.

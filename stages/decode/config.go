@@ -19,6 +19,7 @@ const (
 // result beside its text.
 const (
 	maxID    = 1024 // bytes of an id, source, version or author
+	maxKey   = 8192 // bytes of a record's key: a header of its result
 	maxURI   = 8192 // bytes of an image's URL or a post's URI
 	maxLangs = 32
 	maxLang  = 64 // bytes of a language tag

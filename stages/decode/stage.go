@@ -43,9 +43,12 @@ func (s *Stage) Process(ctx context.Context, b *schemas.Batch) error {
 		}
 		var p post
 		var f fault
-		if values.IsNull(row) {
-			p, f = tombstone(keys.Value(row))
-		} else {
+		switch key := keys.Value(row); {
+		case len(key) > maxKey:
+			f.add(schemas.ReasonTooLarge, "key: %d bytes, more than %d", len(key), maxKey)
+		case values.IsNull(row):
+			p, f = tombstone(key)
+		default:
 			out.images.expect = (len(values.ValueBytes()) - int(values.ValueOffset64(row)-values.ValueOffset64(0))) / 4 * 3
 			p, f = read(&s.cfg, values.Value(row), out.images)
 		}

@@ -1,0 +1,106 @@
+package e2e
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/stretchr/testify/require"
+
+	"github.com/itrstream/itrstream/connectors/kafka"
+	"github.com/itrstream/itrstream/schemas"
+)
+
+// noise returns 2·n hexadecimal digits, which gzip halves and lz4 does not:
+// they come in below a topic's limit and are above it on the way out.
+func noise(n int) []byte {
+	r := rand.New(rand.NewPCG(7, 7))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return []byte(hex.EncodeToString(b))
+}
+
+// TestRecordsThatNoTopicTakesAreCut sends records that cannot leave as they
+// came: each becomes a dead letter that is cut and says so, and the partition
+// goes on.
+func TestRecordsThatNoTopicTakesAreCut(t *testing.T) {
+	good, err := json.Marshal(schemas.Post{Schema: schemas.PostSchema, PostID: "huge", Text: "hello"})
+	require.NoError(t, err)
+	for name, huge := range map[string]*sent{
+		"value":           {key: []byte("k"), value: noise(800 << 10), reason: schemas.ReasonTooLarge},
+		"key":             {key: noise(800 << 10), value: []byte("nonsense"), reason: schemas.ReasonTooLarge},
+		"key of a post":   {key: noise(800 << 10), value: good, reason: schemas.ReasonTooLarge},
+		"header":          {key: []byte("k"), value: []byte("nonsense"), headers: map[string]string{"h": string(noise(800 << 10))}, reason: schemas.ReasonMalformed},
+		"header and rest": {key: noise(20 << 10), value: noise(400 << 10), headers: map[string]string{"h": string(noise(400 << 10))}, reason: schemas.ReasonTooLarge},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := embeddedServices(t)
+			cfg := configure(t, s, tinyBundle, "topics.partitions=1", "topics.max_message_bytes=1048576", "decode.max_message_bytes=524288")
+			o := newOracle(t, s.brokers, "posts")
+			w := start(t, cfg)
+			posts := newWriter(t, 7)
+			o.produce(posts.many(20)...)
+			huge.outcome = schemas.OutcomeDeadLetter
+			o.produce(huge)
+			o.produce(posts.many(20)...)
+			got := o.wait(patience)
+			w.end(t)
+
+			dead := got.deadLetters[place{huge.partition, huge.offset}]
+			require.NotEmpty(t, dead)
+			size := len(huge.key) + len(huge.value)
+			for k, v := range huge.headers {
+				size += len(k) + len(v)
+			}
+			require.Equal(t, strconv.Itoa(size), header(dead[0], kafka.HeaderCut))
+			require.Equal(t, huge.key[:len(dead[0].Key)], dead[0].Key)
+			require.Equal(t, huge.value[:len(dead[0].Value)], dead[0].Value)
+			require.Equal(t, string(huge.reason), header(dead[0], schemas.HeaderReason))
+			o.sent = slices.DeleteFunc(o.sent, func(s *sent) bool { return s == huge })
+			o.judge(got, true)
+		})
+	}
+}
+
+// TestAChainThatFailsWhileItsSourceWaitsForRoom has batches fill the queue
+// behind a fold that waits for Redis, which then has lost everything: the
+// partition must be claimed again, though its source waits for room that the
+// failed chain holds.
+func TestAChainThatFailsWhileItsSourceWaitsForRoom(t *testing.T) {
+	s := embeddedServices(t)
+	mini := miniredis.NewMiniRedis()
+	require.NoError(t, mini.StartAddr("127.0.0.1:0"))
+	t.Cleanup(mini.Close)
+	s.redis = mini.Addr()
+	cfg := configure(t, s, tinyBundle, "topics.partitions=1", "queue.max_bytes=1048576", "batch.max_rows=1")
+	o := newOracle(t, s.brokers, "posts")
+	w := start(t, cfg)
+	picture := newWriter(t, 7).images[0]
+	post := func(id string, extra int) *sent {
+		value, err := json.Marshal(schemas.Post{
+			Schema: schemas.PostSchema, PostID: id, Text: "hello",
+			Media: []schemas.Media{{Data: append(slices.Clone(picture), noise(extra/2)...)}},
+		})
+		require.NoError(t, err)
+		return &sent{key: []byte(id), value: value, post: id, outcome: schemas.OutcomeResult, images: []int{0}}
+	}
+	o.produce(post("a", 0))
+	for o.emitted() < 1 {
+		time.Sleep(20 * time.Millisecond)
+	}
+	mini.SetError("LOADING by the test")
+	o.produce(post("b", 0), post("c", 250<<10), post("d", 250<<10), post("e", 0))
+	time.Sleep(2 * time.Second) // for the source to be waiting
+	mini.FlushAll()
+	mini.SetError("")
+	got := o.wait(20 * time.Second)
+	w.end(t)
+	o.judge(got, true)
+}
