@@ -17,7 +17,7 @@ def load(path: Path, settings: dict[str, Any]) -> np.ndarray:
 
 
 def fit(image: Image.Image, settings: dict[str, Any]) -> np.ndarray:
-    """uint8 [height, width_pixels, 3] of an RGB picture: squashed, or the shortest edge scaled and the centre cut out."""
+    """uint8 [height, width_pixels, 3] of an RGB picture: squashed, or scaled and the centre cut out."""
     size, resample = (settings["width_pixels"], settings["height"]), _FILTERS[settings["resize"]]
     if settings["fit"] == "squash":
         return np.ascontiguousarray(image.resize(size, resample))
