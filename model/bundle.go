@@ -81,11 +81,11 @@ func readBundle(dir string) (*bundle, error) {
 	return b, nil
 }
 
-// readFiles compares every file with its digest. Graphs and vocabulary are
+// readFiles compares every file with its digest. Graphs and tokenizer files are
 // kept from the same reading, so that what was checked is what runs.
 func (b *bundle) readFiles(folder fs.FS) error {
 	m := &b.manifest
-	keep := []string{m.Text.Graph, m.Text.Tokenizer.Vocab, m.Image.Graph, m.Head.Graph, m.Explain.Graph}
+	keep := []string{m.Text.Graph, m.Text.Tokenizer.Vocab, m.Text.Tokenizer.Merges, m.Image.Graph, m.Head.Graph, m.Explain.Graph}
 	var errs []error
 	for _, path := range slices.Sorted(maps.Keys(m.Files)) {
 		var found string

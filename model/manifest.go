@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/itrstream/itrstream/model/pixels"
+	"github.com/itrstream/itrstream/model/tokenize"
 	"github.com/itrstream/itrstream/schemas"
 )
 
@@ -70,10 +71,13 @@ const (
 	BatchPadded Batching = "padded"
 )
 
-// Tokenizer says how text becomes ids.
+// Tokenizer says how text becomes ids. Type is one of tokenize.Types; all but
+// wordpiece have a file of merges beside the vocabulary, and none but it
+// Lowercase.
 type Tokenizer struct {
 	Type      string `yaml:"type"`
 	Vocab     string `yaml:"vocab"`
+	Merges    string `yaml:"merges,omitempty"`
 	Lowercase bool   `yaml:"lowercase"`
 }
 
@@ -191,7 +195,7 @@ func (m *Manifest) check() error {
 	f.between("text.width", m.Text.Width, 1, maxWidth)
 	f.oneOf("text.batching", string(m.Text.Batching), string(BatchSingle), string(BatchPadded))
 	f.between("text.max_tokens", m.Text.MaxTokens, 2, maxTokens)
-	f.oneOf("text.tokenizer.type", m.Text.Tokenizer.Type, "wordpiece")
+	m.Text.Tokenizer.check(&f)
 
 	m.Image.check(&f)
 
@@ -216,6 +220,19 @@ func (m *Manifest) check() error {
 
 	m.checkFiles(&f)
 	return errors.Join(f...)
+}
+
+func (t *Tokenizer) check(f *faults) {
+	f.oneOf("text.tokenizer.type", t.Type, tokenize.Types...)
+	if !slices.Contains(tokenize.Types, t.Type) {
+		return
+	}
+	if !tokenize.NeedsMerges(t.Type) && t.Merges != "" {
+		f.add("text.tokenizer.merges", "does not go with type %s", t.Type)
+	}
+	if tokenize.NeedsMerges(t.Type) && t.Lowercase {
+		f.add("text.tokenizer.lowercase", "does not go with type %s", t.Type)
+	}
 }
 
 func (t *ImageTower) check(f *faults) {
@@ -259,13 +276,18 @@ func (m *Manifest) checkFiles(f *faults) {
 			f.add(key, "%q is not a SHA-256 in lower-case hexadecimal", m.Files[path])
 		}
 	}
-	for _, used := range []struct{ key, path string }{
+	type file struct{ key, path string }
+	all := []file{
 		{"text.graph", m.Text.Graph},
 		{"text.tokenizer.vocab", m.Text.Tokenizer.Vocab},
 		{"image.graph", m.Image.Graph},
 		{"head.graph", m.Head.Graph},
 		{"explain.graph", m.Explain.Graph},
-	} {
+	}
+	if t := m.Text.Tokenizer; slices.Contains(tokenize.Types, t.Type) && tokenize.NeedsMerges(t.Type) {
+		all = append(all, file{"text.tokenizer.merges", t.Merges})
+	}
+	for _, used := range all {
 		if used.path == "" {
 			f.add(used.key, "is missing")
 		} else if _, ok := m.Files[used.path]; !ok {

@@ -75,7 +75,8 @@ func Open(dir string, o Options) (*Model, error) {
 	}
 	t := &b.manifest.Text
 	m := &Model{manifest: b.manifest, digest: b.digest, ones: slices.Repeat([]int64{1}, t.MaxTokens)}
-	m.tokenizer, err = tokenize.NewWordPiece(bytes.NewReader(b.files[t.Tokenizer.Vocab]), t.Tokenizer.Lowercase, t.MaxTokens)
+	vocab, merges := bytes.NewReader(b.files[t.Tokenizer.Vocab]), bytes.NewReader(b.files[t.Tokenizer.Merges])
+	m.tokenizer, err = tokenize.New(t.Tokenizer.Type, vocab, merges, t.Tokenizer.Lowercase, t.MaxTokens)
 	if err != nil {
 		return nil, fmt.Errorf("model: bundle %s: %s: %w", dir, t.Tokenizer.Vocab, err)
 	}

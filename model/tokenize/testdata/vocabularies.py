@@ -12,9 +12,9 @@ format. With --out and --merges 0, the same files in full size.
 import argparse
 import gzip
 import json
+from collections import Counter, defaultdict
+from heapq import heapify, heappop, heappush
 from pathlib import Path
-
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from golden import FRAGMENTS, HERE, VOCAB
 from golden_bpe import BPE_FRAGMENTS, collage, hostile
@@ -50,6 +50,49 @@ def clip(folder, path, size):
     write(folder, [*pieces, "<|startoftext|>", "<|endoftext|>"], merges)
 
 
+def train(texts, characters, size):
+    """Byte-pair encoding as subword-nmt and fastBPE learn it. Ties are broken by the spelling, so that the result is the same
+    wherever it is run (the trainer of the tokenizers package breaks them by chance)."""
+    counts = Counter(word for text in texts for word in text.split())
+    kept = Counter(char for word, count in counts.items() for char in word * count)
+    kept = set(sorted(kept, key=lambda char: (-kept[char], char))[:characters])
+    words = [([*word[:-1], word[-1] + "</w>"], count) for word, count in sorted(counts.items()) if kept.issuperset(word)]
+    pairs, places = Counter(), defaultdict(set)
+    for at, (symbols, count) in enumerate(words):
+        for pair in zip(symbols, symbols[1:]):
+            pairs[pair] += count
+            places[pair].add(at)
+    queue = [(-count, pair) for pair, count in pairs.items()]
+    heapify(queue)
+    merges, pieces = [], [*sorted(char + "@@" for char in kept), *sorted(kept)]
+    while len(pieces) < size - len(SPECIALS) and queue:
+        count, pair = heappop(queue)
+        if -count != pairs[pair]:
+            continue  # queued anew since
+        merges.append(" ".join(pair))
+        joined = "".join(pair)
+        pieces.append(joined.removesuffix("</w>") if joined.endswith("</w>") else joined + "@@")
+        changed = set()
+        for at in sorted(places.pop(pair)):
+            symbols, weight = words[at]
+            for old in zip(symbols, symbols[1:]):
+                pairs[old] -= weight
+                changed.add(old)
+            i = 0
+            while i < len(symbols) - 1:
+                if (symbols[i], symbols[i + 1]) == pair:
+                    symbols[i : i + 2] = [joined]
+                i += 1
+            for new in zip(symbols, symbols[1:]):
+                pairs[new] += weight
+                places[new].add(at)
+                changed.add(new)
+        for other in changed:
+            if pairs[other] > 0 and other != pair:
+                heappush(queue, (-pairs[other], other))
+    return [piece for piece in dict.fromkeys(pieces) if piece not in SPECIALS], merges
+
+
 def bertweet(folder, gpt2, size):
     """Trained on word lists and on strings such as the tests use, but others."""
     words = [piece.removeprefix("##") for piece in VOCAB]
@@ -61,16 +104,7 @@ def bertweet(folder, gpt2, size):
             words.append(bytes(table[letter] for letter in merge.replace(" ", "")).decode("utf-8", "ignore"))
     words += (FRAGMENTS + BPE_FRAGMENTS) * 5
     words += [text for i in range(30_000 if not size else 3_000) for text in (hostile(1 << 40 | i), collage(1 << 40 | i))]
-    tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "removed")
-    trainer = trainers.BpeTrainer(
-        vocab_size=(size or BERTWEET_SIZE) + 3_000, end_of_word_suffix="</w>", limit_alphabet=300 if size else 2_000, show_progress=False
-    )
-    tokenizer.train_from_iterator([" ".join(text.split()) for text in words], trainer)
-    trained = json.loads(tokenizer.to_str())["model"]
-    pieces = [piece.removesuffix("</w>") if piece.endswith("</w>") else piece + "@@" for piece in trained["vocab"]]
-    pieces = [piece for piece in dict.fromkeys(pieces) if piece not in ("", *SPECIALS)][: (size or BERTWEET_SIZE) - 4]
-    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in trained["merges"]]
+    pieces, merges = train(words, characters=300 if size else 2_000, size=size or BERTWEET_SIZE)
     folder.mkdir(parents=True, exist_ok=True)
     count = len(pieces) + len(merges)
     lines = [f"{piece} {count - i}\n" for i, piece in enumerate(pieces)]
