@@ -3,7 +3,9 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow/memory"
@@ -102,9 +104,11 @@ func run(ctx context.Context, cfg config.Config, s Settings) (err error) {
 	}
 	defer r.infer.Close()
 
-	reporting, stopped := context.WithCancel(ctx)
-	defer stopped()
-	go r.progress.report(reporting, s.Log)
+	reporting, stop := context.WithCancel(ctx)
+	var reports sync.WaitGroup
+	reports.Go(func() { r.progress.report(reporting, s.Log) })
+	defer reports.Wait()
+	defer stop()
 	s.Log.InfoContext(ctx, "running", "topics", cfg.Topics.Posts, "group", cfg.Kafka.Group,
 		"model", m.Ref().Name, "version", m.Ref().Version, "device", m.Device().String())
 	return client.Consume(ctx, cfg.Topics.Posts, r.handle)
@@ -143,6 +147,11 @@ func (r *runner) build(ctx context.Context, m *model.Model, web media.Fetcher, r
 		return err
 	}
 	r.emit = &emitter{topics: cfg.Topics, meta: meta, now: r.now}
-	r.budget = newBudget(cfg.Queue, int64(m.Height()*m.Width()*3+4*m.Dim()))
+	rowBytes := int64(m.Height()*m.Width()*3 + 4*m.Dim())
+	if most := int64(cfg.Batch.MaxRows) * int64(cfg.Decode.MaxImages) * rowBytes; most > cfg.Queue.MaxBytes {
+		return fmt.Errorf("queue.max_bytes: %d: must be %d or more, for batch.max_rows (%d) posts of decode.max_images (%d) images, %d bytes each: raise it, or lower one of those",
+			cfg.Queue.MaxBytes, most, cfg.Batch.MaxRows, cfg.Decode.MaxImages, rowBytes)
+	}
+	r.budget = newBudget(cfg.Queue, rowBytes)
 	return nil
 }

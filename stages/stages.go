@@ -8,7 +8,6 @@ package stages
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/itrstream/itrstream/schemas"
 )
@@ -27,7 +26,7 @@ type Transient struct {
 }
 
 // Error says what is away.
-func (t *Transient) Error() string { return fmt.Sprintf("transient: %v", t.Err) }
+func (t *Transient) Error() string { return t.Err.Error() }
 
 // Unwrap returns the cause.
 func (t *Transient) Unwrap() error { return t.Err }

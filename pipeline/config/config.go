@@ -160,6 +160,10 @@ func (c Config) Validate() error {
 	} {
 		errs = append(errs, prefixed(s.name, s.err)...)
 	}
+	if c.Shutdown.Timeout >= c.Kafka.RebalanceTimeout {
+		errs = append(errs, fmt.Errorf("shutdown.timeout: %s: must be below kafka.rebalance_timeout (%s): the group waits no longer for a partition to be let go",
+			c.Shutdown.Timeout, c.Kafka.RebalanceTimeout))
+	}
 	return errors.Join(errs...)
 }
 

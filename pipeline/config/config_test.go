@@ -86,6 +86,12 @@ func TestFaultsNameKeyValueAndWhatIsAllowed(t *testing.T) {
 		"setting a section":     {set: []string{"kafka=1"}, want: []string{"kafka", "section"}},
 		"not a number":          {yaml: "cluster: {k: many}", want: []string{"cluster.k", "many"}},
 		"not a duration":        {yaml: "shutdown: {timeout: soon}", want: []string{"shutdown.timeout", "soon", "20s"}},
+		"octal for a name":      {yaml: "kafka: {group: 0123}", want: []string{"kafka.group", "quotes"}},
+		"a number for a secret": {yaml: "redis: {password: 4711}", want: []string{"redis.password", "quotes"}},
+		"half a row":            {yaml: "batch: {max_rows: 1.5}", want: []string{"batch.max_rows", "1.5", "whole"}},
+		"a bare duration":       {yaml: "infer: {max_wait: 5}", want: []string{"infer.max_wait", "5 is no duration", "20s"}},
+		"a number for a flag":   {yaml: "topics: {create: 2}", want: []string{"topics.create", "true or false"}},
+		"too long a shutdown":   {yaml: "shutdown: {timeout: 10m}", want: []string{"shutdown.timeout", "kafka.rebalance_timeout"}},
 		"bad level":             {yaml: "log: {level: loud}", want: []string{"log.level", "loud", "debug, info, warn, error"}},
 		"bad device":            {yaml: "model: {device: gpu}", want: []string{"model.device", "gpu", "cuda:N"}},
 		"same topic twice":      {yaml: "topics: {results: same, review: same}", want: []string{"topics.review", "same", "topics.results"}},
@@ -167,4 +173,16 @@ func TestReferenceListsEveryKeyWithItsDefault(t *testing.T) {
 	keys, err := config.Keys()
 	require.NoError(t, err)
 	require.ElementsMatch(t, keys, file.AllKeys())
+}
+
+func TestNoSecretInErrors(t *testing.T) {
+	t.Parallel()
+	for _, set := range []string{"kafka.sasl.pasword=hunter2", "redis.pasword=hunter2"} {
+		_, err := config.Load("", nil, []string{set})
+		require.Error(t, err)
+		require.NotContains(t, err.Error(), "hunter2")
+	}
+	_, err := config.Load(write(t, "redis: {password: 4711}"), nil, nil)
+	require.Error(t, err)
+	require.NotContains(t, err.Error(), "4711")
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"reflect"
 	"regexp"
@@ -46,7 +47,8 @@ func Load(path string, environ, settings []string) (Config, error) {
 
 	cfg := Default()
 	err = v.UnmarshalExact(&cfg, func(d *mapstructure.DecoderConfig) {
-		d.ZeroFields = true // a list replaces the default, it doesn't overlay it
+		d.ZeroFields = true        // a list replaces the default, it doesn't overlay it
+		d.WeaklyTypedInput = false // 0123 is no group's name, and 2 is not true
 		d.DecodeHook = mapstructure.ComposeDecodeHookFunc(
 			scalarHook,
 			mapstructure.StringToSliceHookFunc(","),
@@ -99,11 +101,11 @@ func mergeSettings(v *viper.Viper, settings, known []string) []error {
 	for _, s := range settings {
 		key, value, ok := strings.Cut(s, "=")
 		if !ok {
-			errs = append(errs, fmt.Errorf("--set %s: must be key=value, as in kafka.group=labels", s))
+			errs = append(errs, fmt.Errorf("--set %s: must be key=value, as in kafka.group=labels", key))
 			continue
 		}
 		if err := checkKey(strings.ToLower(key), known); err != nil {
-			errs = append(errs, fmt.Errorf("--set %s: %w", s, err))
+			errs = append(errs, fmt.Errorf("--set: %w", err))
 			continue
 		}
 		v.Set(key, value)
@@ -164,13 +166,32 @@ func Keys() ([]string, error) {
 	return v.AllKeys(), nil
 }
 
-// scalarHook reads durations, numbers and booleans out of strings, with errors
-// that show the value: no secret is ever one of these.
+// scalarHook reads durations, numbers and booleans out of strings, as the
+// environment has them, and refuses what YAML took for something else than it
+// should be. Errors show no value where it could be a secret.
 func scalarHook(from, to reflect.Type, data any) (any, error) {
-	text, ok := data.(string)
-	if !ok || from.Kind() != reflect.String {
+	if from == to {
 		return data, nil
 	}
+	if text, ok := data.(string); ok {
+		return parseScalar(text, to)
+	}
+	switch kind := to.Kind(); {
+	case to == reflect.TypeFor[time.Duration]():
+		return nil, fmt.Errorf("%v is no duration: use 500ms, 20s, 5m", data)
+	case kind == reflect.String:
+		return nil, errors.New("must be text: put it in quotes")
+	case kind == reflect.Bool:
+		return nil, fmt.Errorf("%v must be true or false", data)
+	case kind == reflect.Int, kind == reflect.Int64:
+		if v, ok := data.(float64); ok && v != math.Trunc(v) {
+			return nil, fmt.Errorf("%v must be a whole number", data)
+		}
+	}
+	return data, nil
+}
+
+func parseScalar(text string, to reflect.Type) (any, error) {
 	switch kind := to.Kind(); {
 	case to == reflect.TypeFor[time.Duration]():
 		d, err := time.ParseDuration(text)
@@ -197,7 +218,7 @@ func scalarHook(from, to reflect.Type, data any) (any, error) {
 		}
 		return v, nil
 	}
-	return data, nil
+	return text, nil
 }
 
 // Environ is the process's environment.

@@ -32,7 +32,7 @@ func configure(t *testing.T, s services, bundle string, settings ...string) conf
 	t.Helper()
 	cfg, err := config.Load("", nil, append([]string{
 		"kafka.brokers=" + s.brokers[0], "redis.addr=" + s.redis, "model.bundle=" + filepath.FromSlash(bundle),
-		"kafka.session_timeout=6s", "kafka.heartbeat_interval=500ms", "kafka.rebalance_timeout=10s", "kafka.fetch_max_wait=50ms",
+		"kafka.session_timeout=6s", "kafka.heartbeat_interval=500ms", "kafka.rebalance_timeout=10s", "shutdown.timeout=8s", "kafka.fetch_max_wait=50ms",
 		"topics.partitions=3", "topics.replication_factor=1", "batch.max_rows=16",
 		"cluster.k=8", "cluster.bootstrap=64", "cluster.report_every=0s",
 	}, settings...))

@@ -46,6 +46,9 @@ most likely is fitted.`,
 			if err != nil {
 				return err
 			}
+			if _, err := os.Stat(out); err == nil && !force {
+				return fmt.Errorf("%s is there already; --force replaces it", out)
+			}
 			m, err := flags.openModel(cmd)
 			if err != nil {
 				return err
@@ -68,7 +71,7 @@ most likely is fitted.`,
 			}
 			file := model.NewCalibrationFile(m.Digest(), m.Manifest().Calibration.After(a, source))
 			if err := file.Write(out, force); err != nil {
-				return fmt.Errorf("%w (--force replaces it)", err)
+				return err
 			}
 			return s.report(cmd.OutOrStdout(), a, out)
 		},

@@ -50,7 +50,9 @@ func demoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "Label sample posts with everything embedded, and show the results",
 		Long: `Demo starts an embedded Kafka and Redis, runs the pipeline on sample posts with
-the shipped model, prints each result as it comes, and ends with a summary.`,
+the shipped model, prints each result as it comes, and ends with a summary. It
+takes the configuration of run, except for brokers, Redis, partitions, batch size
+and number of clusters, which are the demo's own.`,
 		Example: `  itrstream demo
   itrstream demo --json | tail -n 1 | jq .labels`,
 		Args: cobra.NoArgs,
@@ -146,7 +148,7 @@ func topicsCommand() *cobra.Command {
 	}
 	flags.add(create)
 	cmd.AddCommand(create)
-	return cmd
+	return group(cmd)
 }
 
 // version is set at build time.

@@ -18,6 +18,21 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
+// interrupted is the exit status of a command that Ctrl-C kept from its end.
+const interrupted = 130
+
+// group makes a command that only holds others say so when it is given
+// something else.
+func group(cmd *cobra.Command) *cobra.Command {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return fmt.Errorf("unknown command %q for %q; see %s --help", args[0], cmd.CommandPath(), cmd.CommandPath())
+		}
+		return cmd.Help()
+	}
+	return cmd
+}
+
 // run is main without the process: it returns the exit status.
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -41,11 +56,16 @@ the pairs into clusters as they arrive, and writes the results to Kafka.`,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(runCommand(), demoCommand(), validateCommand(), topicsCommand(), modelCommand(), versionCommand())
-	if err := root.ExecuteContext(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		fmt.Fprintf(stderr, "itrstream: %v\n", err)
-		return 1
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(stderr, "itrstream: interrupted")
+		return interrupted
 	}
-	return 0
+	fmt.Fprintf(stderr, "itrstream: %v\n", err)
+	return 1
 }
 
 // stopOnSignal cancels at the first Ctrl-C or SIGTERM, which drains, and
@@ -62,7 +82,7 @@ func stopOnSignal(ctx context.Context, cancel context.CancelFunc, stderr io.Writ
 		fmt.Fprintln(stderr, "itrstream: finishing what is in flight; once more to stop at once")
 		cancel()
 		<-signals
-		os.Exit(130)
+		os.Exit(interrupted)
 	}()
 	return func() { signal.Stop(signals) }
 }

@@ -89,6 +89,11 @@ func TestUnknownCommandIsAnError(t *testing.T) {
 	status, _, errs := call("lable")
 	require.Equal(t, 1, status)
 	require.Contains(t, errs, "unknown command")
+	for _, group := range []string{"topics", "model"} {
+		status, _, errs = call(group, "crate")
+		require.Equal(t, 1, status)
+		require.Contains(t, errs, "unknown command")
+	}
 }
 
 func TestTopicsNeedABroker(t *testing.T) {

@@ -26,7 +26,7 @@ func modelCommand() *cobra.Command {
   itrstream model label cat.jpg "My cat, asleep again"`,
 	}
 	cmd.AddCommand(inspectCommand(), verifyCommand(), labelCommand(), calibrateCommand())
-	return cmd
+	return group(cmd)
 }
 
 // printJSON writes v as one line.
