@@ -20,9 +20,10 @@ import (
 )
 
 // Headers that a Fetcher adds to a record it could not deliver whole, so that
-// decode makes a dead letter of it and people see why.
+// people see why its value, too long or no JSON, became a dead letter.
 const (
-	// HeaderCut is the length of a record over Config.RecordMaxBytes, in bytes.
+	// HeaderCut is the length, in bytes, of a record over Config.RecordMaxBytes,
+	// or of one that was cut on its way into the dead-letter topic.
 	HeaderCut = "itrstream-cut"
 	// HeaderUnreadable says why a producer's batch makes no sense. The record's
 	// value is the batch as it came; it stands for the rest of its offsets.
