@@ -59,6 +59,9 @@ func isFolder(path string) bool {
 func readBundle(dir string) (*bundle, error) {
 	dir = locate(dir)
 	root, err := os.OpenRoot(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("model: there is no bundle %s, neither here nor beside the executable or one folder above it: set model.bundle to a bundle's folder", dir)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("model: open bundle: %w", err)
 	}
