@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -167,13 +165,13 @@ func (t *BERTweet) index(ids, symbols map[string]int32) {
 		}
 	}
 	m := new(merger)
-	for _, word := range slices.Collect(maps.Keys(ids)) {
+	for word, id := range ids {
 		if word == "" {
 			continue
 		}
 		t.merge(m, []byte(word))
-		if m.symbols[0].next < 0 && t.lastID(m.symbols[0].id) == ids[word] {
-			t.whole[word] = ids[word]
+		if m.symbols[0].next < 0 && t.lastID(m.symbols[0].id) == id {
+			t.whole[word] = id
 		}
 	}
 }

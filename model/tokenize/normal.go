@@ -77,7 +77,7 @@ func (f *normalForm) compose(text []rune) []rune {
 	var last uint8    // the class before the character at hand, in the cluster
 	for _, r := range text {
 		class := f.combining.class(r)
-		if start >= 0 && (start == n-1 || last != 0 && last < class) {
+		if start >= 0 && (start == n-1 || last < class) {
 			if composite, ok := f.pair(text[start], r); ok {
 				text[start] = composite
 				continue
