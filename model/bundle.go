@@ -60,7 +60,7 @@ func readBundle(dir string) (*bundle, error) {
 	dir = locate(dir)
 	root, err := os.OpenRoot(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("model: there is no bundle %s, neither here nor beside the executable or one folder above it: set model.bundle to a bundle's folder", dir)
+		return nil, fmt.Errorf("model: there is no bundle %s, neither here nor beside the executable or one folder above it (set model.bundle to a bundle's folder): %w", dir, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("model: open bundle: %w", err)

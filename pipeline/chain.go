@@ -237,7 +237,7 @@ func (c *chain) source(ctx, work context.Context, out chan<- *flight) error {
 		f, err := c.budget.admit(ctx, b)
 		if err != nil {
 			b.Release()
-			return nil //nolint:nilerr // ctx or work has ended
+			return nil
 		}
 		select {
 		case out <- f:

@@ -80,7 +80,7 @@ func run(ctx context.Context, cfg config.Config, s Settings) (err error) {
 	}
 	rdb, err := redis.Dial(ctx, cfg.Redis, redis.Settings{Log: s.Log})
 	if err != nil {
-		return err
+		return fmt.Errorf("no Redis to keep the centroids in: check redis.addr and redis.tls: %w", err)
 	}
 	defer func() { err = errors.Join(err, rdb.Close()) }()
 
