@@ -22,7 +22,7 @@ import (
 
 // inFlight is how many posts are on their way at a time: enough to keep the
 // model busy, few enough for a latency that means something.
-const inFlight = 64
+const inFlight = 24
 
 // Options say where the demo prints.
 type Options struct {
