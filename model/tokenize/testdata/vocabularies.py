@@ -72,23 +72,22 @@ def train(texts, characters, size):
         merges.append(" ".join(pair))
         joined = "".join(pair)
         pieces.append(joined.removesuffix("</w>") if joined.endswith("</w>") else joined + "@@")
-        changed = set()
+        changed = Counter()
         for at in sorted(places.pop(pair)):
             symbols, weight = words[at]
             for old in zip(symbols, symbols[1:]):
-                pairs[old] -= weight
-                changed.add(old)
+                changed[old] -= weight
             i = 0
             while i < len(symbols) - 1:
                 if (symbols[i], symbols[i + 1]) == pair:
                     symbols[i : i + 2] = [joined]
                 i += 1
             for new in zip(symbols, symbols[1:]):
-                pairs[new] += weight
+                changed[new] += weight
                 places[new].add(at)
-                changed.add(new)
-        for other in changed:
-            if pairs[other] > 0 and other != pair:
+        for other, difference in changed.items():
+            pairs[other] += difference
+            if difference and pairs[other] > 0:
                 heappush(queue, (-pairs[other], other))
     return [piece for piece in dict.fromkeys(pieces) if piece not in SPECIALS], merges
 
