@@ -77,6 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="the relation of each class of a classifier whose classes are clusters (default: 0,1,2,3)",
     )
     export.add_argument("--pool", type=_pair, metavar="TEXT,IMAGE", help="as for import")
+    export.add_argument("--half", action="store_true", help="towers in float16, for accelerators: half the size")
     export.add_argument("--force", action="store_true", help="replace a bundle that is there")
 
     training = training_commands.register(jobs)
@@ -138,6 +139,7 @@ def _export(chosen: argparse.Namespace) -> int:
         name=chosen.name or chosen.out.resolve().name,
         relations=chosen.relations,
         pool=chosen.pool,
+        half=chosen.half,
         force=chosen.force,
     )
     for name, value in export(config).items():

@@ -65,8 +65,12 @@ class ConvolutionMaps(nn.Module):
         self.encoder = encoder
         self.register_buffer("weights", weights)  # [classes, hv]
 
+    def halve(self) -> None:
+        """Network in float16, from pictures in float16; maps stay float32."""
+        self.encoder.half()
+
     def forward(self, pictures: Tensor) -> Tensor:
-        last = self.encoder(pixel_values=pictures).last_hidden_state  # [B, hv, h, w]
+        last = self.encoder(pixel_values=pictures).last_hidden_state.to(self.weights.dtype)  # [B, hv, h, w]
         cells = last.shape[2] * last.shape[3]
         return torch.einsum("cd,bdhw->bchw", self.weights, last).relu() / cells
 
@@ -78,11 +82,16 @@ class TransformerMaps(nn.Module):
         super().__init__()
         self.embeddings, self.blocks, self.last = embeddings, blocks, last
 
+    def halve(self) -> None:
+        """All blocks but the last in float16, from pictures in float16; what is differentiated stays float32."""
+        self.embeddings.half()
+        self.blocks.half()
+
     def forward(self, pictures: Tensor) -> Tensor:
         hidden = self.embeddings(pictures)
         for block in self.blocks:
             hidden = block(hidden, None)
-        return self.last(hidden)
+        return self.last(hidden.to(self.last.weights.dtype))
 
 
 class LastBlock(nn.Module):

@@ -1,6 +1,7 @@
 """The four graphs of a two-tower bundle: modules with the bundle's inputs and outputs, and their way to ONNX files."""
 
 import logging
+from copy import deepcopy
 from pathlib import Path
 
 import onnx
@@ -32,10 +33,10 @@ class ImageGraph(nn.Module):
     def __init__(self, model: TwoTowerModel) -> None:
         super().__init__()
         self.normalised = Normalised(model.variant.image.preprocessing)
-        self.model = model
+        self.model, self.dtype = model, model.classifier.weight.dtype
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.model.image(self.normalised(pixels)).float()
+        return self.model.image(self.normalised(pixels).to(self.dtype)).float()
 
 
 class HeadGraph(nn.Module):
@@ -59,15 +60,23 @@ class ExplainGraph(nn.Module):
     def __init__(self, model: TwoTowerModel) -> None:
         super().__init__()
         self.normalised = Normalised(model.variant.image.preprocessing)
-        self.maps = grad_cam.maps(model)
+        self.maps, self.dtype = grad_cam.maps(model), torch.float32
+
+    def halve(self) -> None:
+        """The tower in float16, what is differentiated in float32."""
+        self.maps.halve()
+        self.dtype = torch.float16
 
     def forward(self, pixels: Tensor, text: Tensor) -> Tensor:
         del text
-        return self.maps(self.normalised(pixels))
+        return self.maps(self.normalised(pixels).to(self.dtype))
 
 
-def export(model: TwoTowerModel, out: Path) -> None:
-    """Writes text.onnx, image.onnx, head.onnx and explain.onnx; batch and tokens are dynamic, outputs float32."""
+def export(model: TwoTowerModel, out: Path, half: bool) -> None:
+    """Writes text.onnx, image.onnx, head.onnx and explain.onnx; batch and tokens are dynamic, outputs float32.
+
+    With half the towers compute in float16; the head, the activation map, and what goes in and out do not.
+    """
     variant = model.variant
     tokens = torch.export.Dim("tokens", min=2, max=variant.text.max_tokens)
     batch = torch.export.Dim("batch", min=1, max=4096)
@@ -76,8 +85,12 @@ def export(model: TwoTowerModel, out: Path) -> None:
     text, image = torch.ones(2, variant.text.width), torch.ones(2, variant.image.width)
     row, tokenised = {0: batch}, {0: batch, 1: tokens}
     ids_and_mask = {"input_ids": tokenised, "attention_mask": tokenised}
-    _save(TextGraph(model), (ids, torch.ones_like(ids)), out / "text.onnx", ids_and_mask, ["text"])
-    _save(ImageGraph(model), (pixels,), out / "image.onnx", {"pixels": row}, ["image"])
+    towers, explain = model, ExplainGraph(model)
+    if half:
+        towers, explain = deepcopy(model).half(), deepcopy(explain)
+        explain.halve()
+    _save(TextGraph(towers), (ids, torch.ones_like(ids)), out / "text.onnx", ids_and_mask, ["text"])
+    _save(ImageGraph(towers), (pixels,), out / "image.onnx", {"pixels": row}, ["image"])
     _save(
         HeadGraph(model),
         (text, image),
@@ -85,7 +98,7 @@ def export(model: TwoTowerModel, out: Path) -> None:
         {"text": row, "image": row},
         ["logits", "similarity", "embedding"],
     )
-    _save(ExplainGraph(model), (pixels, text), out / "explain.onnx", {"pixels": row, "text": row}, ["cam"])
+    _save(explain, (pixels, text), out / "explain.onnx", {"pixels": row, "text": row}, ["cam"])
 
 
 def _save(

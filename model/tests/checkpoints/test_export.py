@@ -41,13 +41,13 @@ def tokenizer_files(variant: str, folder: Path) -> Path:
 
 
 class Exported:
-    def __init__(self, variant: str, folder: Path) -> None:
+    def __init__(self, variant: str, folder: Path, *options: str) -> None:
         self.variant, self.state = variant, published.small(variant)
         torch.save(self.state, folder / "m.pt")
         self.order = EXPORTED[variant]
         self.out = folder / "bundle"
         arguments = ["export", str(folder / "m.pt"), "--tokenizer", str(tokenizer_files(variant, folder / "words"))]
-        arguments += ["--out", str(self.out), "--relations", ",".join(map(str, self.order))]
+        arguments += ["--out", str(self.out), "--relations", ",".join(map(str, self.order)), *options]
         assert main(arguments) == 0
         self.manifest, self.graphs = bundle.read(self.out), run.load(self.out)
 
@@ -196,6 +196,24 @@ def test_golden_posts_replay_and_hold_to_the_pictures(exported):
     turned = exported.out / "golden" / "turned.png"
     other = pictures.load(turned, settings | {"exif": "apply"})
     assert (pictures.load(turned, settings) != other).any(), "an orientation that changes nothing tests nothing"
+
+
+def test_half_precision_costs_little_and_halves_the_towers(tmp_path):
+    half = Exported("clip-vit-base-patch32", tmp_path, "--half")
+    for name, tower in (("text.onnx", "encoder_t."), ("image.onnx", "encoder_v.")):
+        numbers = sum(value.numel() for key, value in half.state.items() if key.startswith(tower))
+        assert (half.out / name).stat().st_size < 0.6 * 4 * numbers
+    ids, mask, pixels = batch(half, 2, 12, seed=6)
+    text = half.graphs.text_session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
+    image = half.graphs.image(pixels)
+    logits, _, embedding = half.graphs.head(text, image)
+    want = half.reference(ids, mask, pixels)
+    assert text.dtype == image.dtype == np.float32
+    np.testing.assert_allclose(logits, want["logits"], atol=2e-2)
+    np.testing.assert_allclose(embedding, want["embedding"], atol=2e-3)
+    assert np.abs(logits - want["logits"]).max() > 1e-6, "these are the float32 graphs"
+    want_map = autograd_map(half, pixels, 2, torch.float32)
+    np.testing.assert_allclose(half.graphs.explain(pixels, text)[:, 2], want_map, atol=1e-3)
 
 
 def refused(tmp_path: Path, capsys, state: dict, variant: str, *more: str) -> str:
