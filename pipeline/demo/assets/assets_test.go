@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -20,11 +21,14 @@ import (
 	"github.com/itrstream/itrstream/schemas"
 )
 
+// sample makes the messages once for all tests: under the race detector they take a while.
+var sample = sync.OnceValues(Posts)
+
 // What the demo promises: enough posts, every relation, updates and deletes
 // of posts that exist, and messages of each kind of outcome.
 func TestPostsCoverTheDemo(t *testing.T) {
 	t.Parallel()
-	messages, err := Posts()
+	messages, err := sample()
 	require.NoError(t, err)
 	expected, outcomes, relations := map[string]int{}, map[Outcome]int{}, map[string]string{}
 	var updates, multi, textOnly int
@@ -78,7 +82,7 @@ func TestPostsCoverTheDemo(t *testing.T) {
 
 func TestEveryImageIsUsedAndDecodes(t *testing.T) {
 	t.Parallel()
-	messages, err := Posts()
+	messages, err := sample()
 	require.NoError(t, err)
 	used := map[[32]byte]bool{}
 	for _, m := range messages {
@@ -117,7 +121,7 @@ func TestEveryImageIsUsedAndDecodes(t *testing.T) {
 // Each broken message is broken in its own way, and only in that.
 func TestBrokenMessages(t *testing.T) {
 	t.Parallel()
-	messages, err := Posts()
+	messages, err := sample()
 	require.NoError(t, err)
 	byName := map[string]Message{}
 	for _, m := range messages {
@@ -157,7 +161,7 @@ func TestBrokenMessages(t *testing.T) {
 
 func TestPostsAreTheSameEachTime(t *testing.T) {
 	t.Parallel()
-	one, err := Posts()
+	one, err := sample()
 	require.NoError(t, err)
 	two, err := Posts()
 	require.NoError(t, err)

@@ -9,10 +9,10 @@ import (
 	"sync"
 )
 
-// bombSide makes 900 million pixels, of which 112 MB of bits are all black.
-const bombSide = 30_000
+// bombSide makes 400 million pixels: 50 MB of bits, all black.
+const bombSide = 20_000
 
-// bomb returns a valid PNG of some 110 KB whose pixels would fill gigabytes:
+// bomb returns a valid PNG of some 50 KB whose pixels would fill a gigabyte:
 // whoever decodes it before looking at its header runs out of memory.
 var bomb = sync.OnceValues(func() ([]byte, error) {
 	var squeezed bytes.Buffer
