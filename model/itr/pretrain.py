@@ -109,9 +109,9 @@ def pretrain(
         training.restore(state or read_state(config.out))
 
     per_epoch = size // subset
-    steps = per_epoch * config.epochs * -(-subset // config.batch)
-    done = training.iteration * -(-subset // config.batch)
-    with tqdm(total=steps, initial=done, unit="batch", desc=config.model_id, disable=not workers.first) as bar:
+    batches = -(-subset // config.batch) - (0 < subset % config.batch < workers.count and subset > config.batch)
+    total, done = per_epoch * config.epochs * batches, training.iteration * batches
+    with tqdm(total=total, initial=done, unit="batch", desc=config.model_id, disable=not workers.first) as bar:
         while training.iteration < per_epoch * config.epochs:
             if training.iteration % per_epoch == 0:
                 shuffle(training.order)

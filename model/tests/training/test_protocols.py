@@ -98,12 +98,14 @@ def test_probe_of_one_class_is_refused() -> None:
 
 
 def test_dev_rows_do_not_help_the_dev_score() -> None:
-    """Labels of the dev rows are turned round: a probe that had seen them would be right about some."""
+    """Labels of the dev rows are turned round, and each has a feature of its own that would give it away."""
     data = Labelled(rows([0, 3] * 40), rows([0, 3]))
     dev = data.dev()
     turned = [3 - pair.relation if apart else pair.relation for pair, apart in zip(data.train, dev, strict=True)]
-    x = vectors([[-1.0 if pair.relation == 0 else 1.0] for pair in data.train])
-    found, dev_f1 = protocols.probe(x, vectors([[-1.0], [1.0]]), Labelled(rows(turned), data.test), 4, 0.25, 0)
+    sign = [[-1.0 if pair.relation == 0 else 1.0] for pair in data.train]
+    x = vectors(np.hstack([sign, 50 * np.diag(dev)]).tolist())
+    x_test = vectors([[-1.0, *[0.0] * 80], [1.0, *[0.0] * 80]])
+    found, dev_f1 = protocols.probe(x, x_test, Labelled(rows(turned), data.test), 4, 0.25, 0)
     assert dev_f1 == 0.0
     assert found.f1["tv"] == 1.0
 

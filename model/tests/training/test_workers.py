@@ -23,11 +23,28 @@ def config(out: Path, epochs: int = 2) -> PretrainConfig:
     return PretrainConfig(out=out, encoder="tiny", tasks="1+4", seed=5, learning_rate=1e-3, **sizes)
 
 
+def with_gradients(settings: PretrainConfig, pairs: list[Pair], joined: workers.Workers) -> tuple[dict, dict]:
+    """The run's summary, and the gradients of its first batch by parameter."""
+    models, gradients = [], {}
+
+    def make() -> Tiny:
+        models.append(Tiny())
+        return models[0]
+
+    def after_batch(iteration: int, batch: int) -> None:
+        if (iteration, batch) == (1, 1):
+            named = models[0].named_parameters()
+            gradients.update({name: p.grad.clone() for name, p in named if p.grad is not None})
+
+    return pretrain(settings, make, pairs, after_batch=after_batch, workers=joined), gradients
+
+
 def one_of_two(rank: int, port: int, out: Path, pairs: list[Pair]) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2"}
     torch.set_num_threads(1)
     joined = workers.join(torch.device("cpu"))
-    summary = pretrain(config(out), Tiny, pairs, workers=joined)
+    summary, gradients = with_gradients(config(out), pairs, joined)
+    torch.save(gradients, out / f"gradients{rank}.pt")
     workers.leave(joined)
     (out / f"worker{rank}.json").write_text(json.dumps(summary))
 
@@ -60,8 +77,14 @@ def test_two_processes_train_as_one(tmp_path: Path, make_pairs: Callable, monkey
         return [*found[:-2], found[-2] + found[-1]]
 
     monkeypatch.setattr(order, "shuffled", joined_last)
-    summary = pretrain(config(tmp_path / "one"), Tiny, pairs)
+    summary, gradients = with_gradients(config(tmp_path / "one"), pairs, workers.Workers())
 
+    # AdamW hardly sees a gradient's length, so the losses alone would not tell.
+    for rank in (0, 1):
+        found = torch.load(tmp_path / "two" / f"gradients{rank}.pt", weights_only=True)
+        assert found.keys() == gradients.keys()
+        for key, value in gradients.items():
+            torch.testing.assert_close(found[key], value, rtol=1e-4, atol=1e-7)
     assert len(lines(tmp_path / "two")) == len(lines(tmp_path / "one")) == 4
     for two, one in zip(lines(tmp_path / "two"), lines(tmp_path / "one"), strict=True):
         assert two["losses"] == pytest.approx(one["losses"], rel=1e-4)
