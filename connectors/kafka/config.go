@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go/compress"
+
+	"github.com/itrstream/itrstream/connectors"
 )
 
 // Values of Config.Delivery and Config.Start.
@@ -55,25 +57,11 @@ type TLS struct {
 
 // SASL says who we are.
 type SASL struct {
-	Mechanism    string `mapstructure:"mechanism"` // empty for none, plain, scram-sha-256, scram-sha-512
-	Username     string `mapstructure:"username"`
-	Password     Secret `mapstructure:"password"`
-	PasswordFile string `mapstructure:"password_file"`
+	Mechanism    string            `mapstructure:"mechanism"` // empty for none, plain, scram-sha-256, scram-sha-512
+	Username     string            `mapstructure:"username"`
+	Password     connectors.Secret `mapstructure:"password"`
+	PasswordFile string            `mapstructure:"password_file"`
 }
-
-// Secret is a text that no log, error or printout shows.
-type Secret string
-
-const hidden = "(hidden)"
-
-// String hides the secret from fmt.
-func (Secret) String() string { return hidden }
-
-// GoString hides the secret from %#v.
-func (Secret) GoString() string { return hidden }
-
-// MarshalText hides the secret from JSON, YAML and slog.
-func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 // DefaultConfig returns what applies where operators say nothing.
 func DefaultConfig() Config {

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
@@ -40,13 +39,12 @@ func (t TLS) config() (*tls.Config, error) {
 
 // mechanism builds the SASL mechanism; nil when SASL is off.
 func (s SASL) mechanism() (sasl.Mechanism, error) {
-	password := string(s.Password)
-	if s.PasswordFile != "" {
-		b, err := os.ReadFile(s.PasswordFile)
-		if err != nil {
+	password, err := s.Password.Open(s.PasswordFile)
+	if err != nil {
+		if s.PasswordFile != "" {
 			return nil, fmt.Errorf("sasl.password_file: %w", err)
 		}
-		password = strings.TrimRight(string(b), "\r\n")
+		return nil, fmt.Errorf("sasl.password: %w", err)
 	}
 	switch s.Mechanism {
 	case "plain":

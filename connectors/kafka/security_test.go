@@ -1,10 +1,7 @@
 package kafka_test
 
 import (
-	"bytes"
 	"crypto/tls"
-	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/itrstream/itrstream/connectors/kafka"
 	"github.com/itrstream/itrstream/connectors/kafka/kafkatest"
@@ -109,21 +105,6 @@ func TestNobodyAnswers(t *testing.T) {
 	require.ErrorContains(t, err, "no broker of "+addr+" answered")
 	_, err = kafka.Dial(t.Context(), config(nil), kafka.Settings{})
 	require.ErrorContains(t, err, "at least one host:port")
-}
-
-// Whatever way a Config is printed, the password is not in it.
-func TestPasswordIsNotPrinted(t *testing.T) {
-	t.Parallel()
-	cfg := config(nil)
-	cfg.SASL = kafka.SASL{Mechanism: "plain", Username: "user", Password: "hunter2"}
-	var log bytes.Buffer
-	slog.New(slog.NewJSONHandler(&log, nil)).Info("config", "kafka", cfg, "sasl", cfg.SASL)
-	text, err := yaml.Marshal(cfg)
-	require.NoError(t, err)
-	for _, s := range []string{fmt.Sprintf("%v", cfg), fmt.Sprintf("%+v", &cfg), fmt.Sprintf("%#v", cfg), fmt.Sprint(cfg.SASL), log.String(), string(text)} {
-		require.NotContains(t, s, "hunter2")
-		require.Contains(t, s, "(hidden)")
-	}
 }
 
 func TestConfigFaults(t *testing.T) {

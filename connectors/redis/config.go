@@ -8,8 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"strings"
 	"time"
+
+	"github.com/itrstream/itrstream/connectors"
 )
 
 // Config is what operators set.
@@ -20,9 +21,9 @@ type Config struct {
 	// Username is the ACL user; empty means the default user.
 	Username string `mapstructure:"username"`
 	// Password, or PasswordFile, whose trailing line break is ignored.
-	Password     string `mapstructure:"password"`
-	PasswordFile string `mapstructure:"password_file"`
-	DB           int    `mapstructure:"db"`
+	Password     connectors.Secret `mapstructure:"password"`
+	PasswordFile string            `mapstructure:"password_file"`
+	DB           int               `mapstructure:"db"`
 	// Timeout bounds connecting, and each command.
 	Timeout time.Duration `mapstructure:"timeout"`
 	TLS     TLS           `mapstructure:"tls"`
@@ -82,14 +83,14 @@ type Settings struct {
 }
 
 func (c Config) password() (string, error) {
-	if c.PasswordFile == "" {
-		return c.Password, nil
-	}
-	b, err := os.ReadFile(c.PasswordFile)
+	password, err := c.Password.Open(c.PasswordFile)
 	if err != nil {
-		return "", fmt.Errorf("redis: password_file: %w", err)
+		if c.PasswordFile != "" {
+			return "", fmt.Errorf("redis: password_file: %w", err)
+		}
+		return "", fmt.Errorf("redis: password: %w", err)
 	}
-	return strings.TrimRight(string(b), "\r\n"), nil
+	return password, nil
 }
 
 func (t TLS) config(addr string) (*tls.Config, error) {

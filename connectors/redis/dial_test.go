@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/itrstream/itrstream/connectors"
 	"github.com/itrstream/itrstream/connectors/redis"
 	"github.com/itrstream/itrstream/connectors/redis/redistest"
 	"github.com/itrstream/itrstream/stages"
@@ -98,7 +99,7 @@ func TestRealAccess(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			c := redis.DefaultConfig()
-			c.Addr, c.Username, c.Password, c.PasswordFile = srv.Addr(), tc.user, tc.password, tc.file
+			c.Addr, c.Username, c.Password, c.PasswordFile = srv.Addr(), tc.user, connectors.Secret(tc.password), tc.file
 			err := try(t.Context(), c)
 			if tc.refused == "" {
 				require.NoError(t, err)
