@@ -114,3 +114,17 @@ redis.call('UNLINK', KEYS[5])
 redis.call('HINCRBY', KEYS[1], 'version', 1)
 return 'OK'
 `)
+
+// ARGV: expected incarnation, empty for none; then for each of the five hashes
+// the number of its fields, and field and value of each.
+var restoreScript = goredis.NewScript(`
+if (redis.call('HGET', KEYS[1], 'incarnation') or '') ~= ARGV[1] then return 0 end
+redis.call('UNLINK', unpack(KEYS))
+local at = 2
+for key = 1, 5 do
+  local fields = tonumber(ARGV[at])
+  for i = at + 1, at + 2 * fields, 2 do redis.call('HSET', KEYS[key], ARGV[i], ARGV[i + 1]) end
+  at = at + 2 * fields + 1
+end
+return 1
+`)

@@ -163,7 +163,7 @@ func workTogether(t *testing.T, addr string, disturb func()) {
 	<-ended
 	require.NoError(t, err)
 
-	got, err := newStage(99).Snapshot(t.Context())
+	got, err := newStage(99).Totals(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, uint64(partitions*posts), got.Count)
 	require.Equal(t, checksum, got.Checksum)
@@ -236,7 +236,7 @@ func TestRealServerForgets(t *testing.T) {
 	require.Equal(t, []int64{10, 10, 200}, []int64{c.Base(), c.Cursor(), c.From()})
 	require.NoError(t, c.Fold(t.Context(), l.batch(10, 200)))
 	require.NoError(t, c.Fold(t.Context(), l.batch(200, 300)))
-	got, err := s.Snapshot(t.Context())
+	got, err := s.Totals(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, uint64(290), got.Count)
 }

@@ -90,7 +90,7 @@ func totals(t *testing.T, cfg config.Config) cluster.Totals {
 		Dim: manifest.Head.Embedding, Now: time.Now,
 	})
 	require.NoError(t, err)
-	got, err := stage.Snapshot(t.Context())
+	got, err := stage.Totals(t.Context())
 	require.NoError(t, err)
 	return got
 }

@@ -42,7 +42,7 @@ func TestReservoir(t *testing.T) {
 	for from := int64(0); from < n; from += 100 {
 		fold(from, from+100, int(2*from/n))
 	}
-	sampled, err := s.Snapshot(t.Context())
+	sampled, err := s.Totals(t.Context())
 	require.NoError(t, err)
 	require.True(t, sampled.Bootstrapping)
 	require.Equal(t, []uint64{n, n}, []uint64{sampled.Count, sampled.Sampled})
@@ -52,7 +52,7 @@ func TestReservoir(t *testing.T) {
 	require.Equal(t, []bool{true, true, false, false}, []bool{slots[0] != nil, slots[1] != nil, slots[2] != nil, slots[3] != nil})
 
 	fold(n, n+1, 0)
-	got, err := s.Snapshot(t.Context())
+	got, err := s.Totals(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, uint64(n+1), got.Count)
 	require.Equal(t, checksum, got.Checksum)
@@ -104,7 +104,7 @@ func TestSampleGrowsMeanwhile(t *testing.T) {
 		init: func() error { return nil },
 	}, 1)
 	f.foldAll(t.Context(), t, s, 20, nil)
-	got, err := s.Snapshot(t.Context())
+	got, err := s.Totals(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, uint64(241), got.Count)
 	require.Equal(t, f.checksum+g.checksum, got.Checksum)
@@ -139,7 +139,7 @@ func TestInitReplyLost(t *testing.T) {
 	require.ErrorIs(t, c.Fold(t.Context(), b), lost)
 	require.NoError(t, c.Fold(t.Context(), b))
 	require.Equal(t, 1, inits)
-	got, err := s.Snapshot(t.Context())
+	got, err := s.Totals(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, f.checksum, got.Checksum)
 	require.Equal(t, 8, got.Clusters)
@@ -158,7 +158,7 @@ func TestLeaseOfADeadWorker(t *testing.T) {
 	f := newFeed(clustertest.NewMixture(8, dim, 0.05, 1), partition(0), 200)
 	f.xs = f.xs[:150]
 	f.foldAll(t.Context(), t, s, 10, nil)
-	got, err := s.Snapshot(t.Context())
+	got, err := s.Totals(t.Context())
 	require.NoError(t, err)
 	require.True(t, got.Bootstrapping)
 	require.Equal(t, uint64(150), got.Sampled)
@@ -166,7 +166,7 @@ func TestLeaseOfADeadWorker(t *testing.T) {
 	now = now.Add(2 * time.Minute)
 	f.xs = f.xs[:200]
 	f.foldAll(t.Context(), t, s, 10, nil)
-	got, err = s.Snapshot(t.Context())
+	got, err = s.Totals(t.Context())
 	require.NoError(t, err)
 	require.False(t, got.Bootstrapping)
 	require.Equal(t, f.checksum, got.Checksum)

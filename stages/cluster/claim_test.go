@@ -192,7 +192,7 @@ func TestLostReply(t *testing.T) {
 	require.Equal(t, recalled.Events, b.Events)
 	require.NotEmpty(t, b.Events)
 
-	got, err := mine.Snapshot(t.Context())
+	got, err := mine.Totals(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, uint64(420), got.Count)
 }
@@ -231,7 +231,7 @@ func TestRecall(t *testing.T) {
 			require.Empty(t, b.Events, "reported with the last offset, and only then")
 		}
 	}
-	got, err := s.Snapshot(t.Context())
+	got, err := s.Totals(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, uint64(200), got.Count, "recalling folds nothing")
 }

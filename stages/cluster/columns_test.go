@@ -60,7 +60,7 @@ func TestColumns(t *testing.T) {
 	require.Equal(t, []string{got[2].cluster, "", got[0].cluster}, []string{sliced[0].cluster, sliced[1].cluster, sliced[2].cluster})
 	whole.Release()
 
-	total, err := s.Snapshot(t.Context())
+	total, err := s.Totals(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, uint64(70+3+2), total.Count)
 }

@@ -121,7 +121,7 @@ func TestOperatorChangesK(t *testing.T) {
 				require.Empty(t, e.Parent)
 			}
 		}
-		got, err := s.stage.Snapshot(t.Context())
+		got, err := s.stage.Totals(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, uint64(s.next), got.Count)
 		return got

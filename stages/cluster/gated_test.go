@@ -108,6 +108,14 @@ func (g *gated) Init(ctx context.Context, r cluster.InitRequest) (cluster.InitRe
 	})
 }
 
+func (g *gated) Snapshot(ctx context.Context) (cluster.Snapshot, error) {
+	return g.w.store.Snapshot(ctx)
+}
+
+func (g *gated) Restore(ctx context.Context, r cluster.RestoreRequest) (bool, error) {
+	return g.w.store.Restore(ctx, r)
+}
+
 func (w *world) hit(what string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

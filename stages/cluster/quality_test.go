@@ -172,7 +172,7 @@ func TestDeadCentroidsMove(t *testing.T) {
 	ids, events := s.fold(t.Context(), t, xs)
 
 	live := map[string]bool{}
-	st, err := s.stage.Snapshot(t.Context())
+	st, err := s.stage.Totals(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, k, st.Clusters)
 	require.Equal(t, uint64(9000), st.Count)

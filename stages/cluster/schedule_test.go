@@ -47,7 +47,7 @@ func TestSchedules(t *testing.T) {
 				"fold OK", "fold FENCED", "fold DUP", "fold CONFLICT", "fold WAIT", "init OK", "reseed", "kill", "zombie",
 			}
 			if rollback {
-				want = append(want, "rollback", "loss", "fold BEHIND", "fold NOMODEL")
+				want = append(want, "rollback", "loss", "restore", "fold BEHIND", "fold NOMODEL")
 			}
 			if *schedules >= 100 {
 				for _, k := range want {
@@ -89,7 +89,7 @@ func (w *world) check(t *testing.T) {
 	if !w.rolled {
 		require.Equal(t, w.events, events, "events recorded and emitted")
 	}
-	st, err := w.newProcess().stage.Snapshot(t.Context())
+	st, err := w.newProcess().stage.Totals(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, count, st.Count, "pairs folded")
 	require.Equal(t, checksum, st.Checksum, "checksum of the pairs folded")

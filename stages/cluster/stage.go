@@ -98,8 +98,8 @@ type Size struct {
 	Count   uint64
 }
 
-// Snapshot reads the totals from the store, in one step.
-func (s *Stage) Snapshot(ctx context.Context) (Totals, error) {
+// Totals reads the totals from the store, in one step.
+func (s *Stage) Totals(ctx context.Context) (Totals, error) {
 	set, err := s.read(ctx)
 	if err != nil {
 		return Totals{}, err

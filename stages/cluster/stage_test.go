@@ -133,7 +133,7 @@ func TestFirstCentroids(t *testing.T) {
 		}
 	})
 	require.Equal(t, map[string]int{"bootstrapping": 64, "assigned": 336}, statuses)
-	got, err := s.Snapshot(t.Context())
+	got, err := s.Totals(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, uint64(400), got.Count)
 	require.Equal(t, f.checksum, got.Checksum)

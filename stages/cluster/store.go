@@ -46,6 +46,12 @@ type CentroidStore interface {
 	// sample's totals still bear the expected tag and there are no
 	// centroids.
 	Init(ctx context.Context, r InitRequest) (InitReply, error)
+	// Snapshot reads everything, as one state; the zero value when there is
+	// nothing.
+	Snapshot(ctx context.Context) (Snapshot, error)
+	// Restore replaces everything by r.Snapshot, and ends the lease. False,
+	// and nothing changed: the store holds another state than r.Replace.
+	Restore(ctx context.Context, r RestoreRequest) (bool, error)
 }
 
 // ClaimRequest asks for a partition.
@@ -185,4 +191,11 @@ type InitRequest struct {
 // InitReply answers an init: FoldOK, FoldNoModel or FoldConflict.
 type InitReply struct {
 	Status FoldStatus
+}
+
+// RestoreRequest brings a snapshot back.
+type RestoreRequest struct {
+	// Replace is the incarnation that the store must hold; empty: none.
+	Replace  string
+	Snapshot Snapshot
 }

@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,7 @@ type world struct {
 	actors  []*actor
 	late    []func() // requests still on their way when their caller gave up
 	history []func() // earlier states of the store
+	kept    []cluster.Snapshot
 	rolled  bool
 	folded  map[string]string // pair → cluster, as the store has recorded
 	events  int
@@ -235,6 +237,9 @@ func (w *world) run() {
 			}
 			continue
 		}
+		if w.rollback && w.random.IntN(60) == 0 {
+			w.keep()
+		}
 		if chaos > 0 && w.random.IntN(30) == 0 {
 			chaos--
 			w.disturb()
@@ -321,9 +326,32 @@ func (w *world) disturb() {
 			w.store.Lose()
 			return
 		}
+		if n == 8 && len(w.kept) > 0 {
+			w.hits["restore"]++
+			if err := cluster.Restore(context.Background(), w.store, w.kept[w.random.IntN(len(w.kept))], true); err != nil {
+				w.fail("restore: %v", err)
+			}
+			return
+		}
 		w.hits["rollback"]++
 		w.history[w.random.IntN(len(w.history))]()
 	}
+}
+
+// keep takes a snapshot, through the file that it would lie in.
+func (w *world) keep() {
+	s, err := w.store.Snapshot(context.Background())
+	if err != nil || s.Incarnation == "" {
+		return
+	}
+	var file bytes.Buffer
+	if err := cluster.WriteSnapshot(&file, cluster.Origin{Dim: worldDim}, s); err != nil {
+		w.fail("write: %v", err)
+	}
+	if _, s, err = cluster.ReadSnapshot(&file); err != nil {
+		w.fail("read: %v", err)
+	}
+	w.kept = append(w.kept, s)
 }
 
 func (w *world) finished() bool {

@@ -37,6 +37,7 @@ type duel struct {
 	want   *Memory
 	got    cluster.CentroidStore
 	tokens map[schemas.Partition]int64
+	kept   []cluster.Snapshot
 	names  int
 }
 
@@ -56,7 +57,20 @@ func answerOf(reply any, err error) answer {
 func (d *duel) step(ctx context.Context) (want, got answer) {
 	both := func(f func(s cluster.CentroidStore) answer) (answer, answer) { return f(d.want), f(d.got) }
 	p := schemas.Partition{Topic: "posts", ID: int32(d.random.IntN(2))}
-	switch n := d.random.IntN(20); {
+	switch n := d.random.IntN(22); {
+	case n == 20:
+		want, got = both(func(s cluster.CentroidStore) answer { return answerOf(s.Snapshot(ctx)) })
+		if kept := want.reply.(cluster.Snapshot); kept.Incarnation != "" {
+			d.kept = append(d.kept, kept)
+		}
+		return want, got
+	case n == 21:
+		if len(d.kept) == 0 || d.random.IntN(3) > 0 {
+			return answer{}, answer{}
+		}
+		r := cluster.RestoreRequest{Replace: d.incarnation(), Snapshot: d.kept[d.random.IntN(len(d.kept))]}
+		r.Snapshot.Incarnation = d.name()
+		return both(func(s cluster.CentroidStore) answer { return answerOf(s.Restore(ctx, r)) })
 	case n < 2:
 		r := cluster.ClaimRequest{
 			Partition: p, Incarnation: d.name(), Base: int64(d.random.IntN(8)) - 1,

@@ -31,6 +31,7 @@ type memoryState struct {
 	slots          map[int][]byte
 	pos            map[schemas.Partition]position
 	last           map[schemas.Partition]cluster.Recorded
+	gap            map[schemas.Partition]schemas.OffsetRange
 	lease          memoryLease
 }
 
@@ -53,9 +54,14 @@ func NewMemory(now func() time.Time) *Memory {
 func (m *Memory) Lose() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.st = memoryState{
+	m.st = newMemoryState()
+}
+
+func newMemoryState() memoryState {
+	return memoryState{
 		totals: map[string][]byte{}, rows: map[string][]byte{}, slots: map[int][]byte{},
 		pos: map[schemas.Partition]position{}, last: map[schemas.Partition]cluster.Recorded{},
+		gap: map[schemas.Partition]schemas.OffsetRange{},
 	}
 }
 
@@ -74,7 +80,7 @@ func (m *Memory) Save() (restore func()) {
 // clone copies the maps. Values are never changed in place.
 func (s memoryState) clone() memoryState {
 	s.totals, s.rows, s.slots = maps.Clone(s.totals), maps.Clone(s.rows), maps.Clone(s.slots)
-	s.pos, s.last = maps.Clone(s.pos), maps.Clone(s.last)
+	s.pos, s.last, s.gap = maps.Clone(s.pos), maps.Clone(s.last), maps.Clone(s.gap)
 	return s
 }
 
@@ -99,6 +105,7 @@ func (m *Memory) Claim(_ context.Context, r cluster.ClaimRequest) (cluster.Claim
 	var gap schemas.OffsetRange
 	if cursor < r.Floor {
 		gap = schemas.OffsetRange{First: cursor, End: r.Floor}
+		m.st.gap[r.Partition] = gap
 		cursor = r.Floor
 	}
 	p = position{token: p.token + 1, cursor: cursor, base: base}
@@ -121,11 +128,15 @@ func (m *Memory) Cursor(_ context.Context, p schemas.Partition) (incarnation str
 func (m *Memory) Load(context.Context) (cluster.State, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.st.load(), nil
+}
+
+func (s memoryState) load() cluster.State {
 	return cluster.State{
-		Incarnation: m.st.incarnation, Version: m.st.version, Pairs: m.st.pairs,
-		Ledger: m.st.totals[cluster.LedgerID], Sample: m.st.totals[cluster.SampleID],
-		Rows: maps.Clone(m.st.rows),
-	}, nil
+		Incarnation: s.incarnation, Version: s.version, Pairs: s.pairs,
+		Ledger: s.totals[cluster.LedgerID], Sample: s.totals[cluster.SampleID],
+		Rows: maps.Clone(s.rows),
+	}
 }
 
 // Fold implements cluster.CentroidStore.
@@ -236,4 +247,50 @@ func (m *Memory) Init(_ context.Context, r cluster.InitRequest) (cluster.InitRep
 	m.st.slots = map[int][]byte{}
 	m.st.version++
 	return cluster.InitReply{Status: cluster.FoldOK}, nil
+}
+
+// Snapshot implements cluster.CentroidStore.
+func (m *Memory) Snapshot(context.Context) (cluster.Snapshot, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.st.incarnation == "" {
+		return cluster.Snapshot{}, nil
+	}
+	s := cluster.Snapshot{State: m.st.load(), Slots: maps.Clone(m.st.slots)}
+	for id, p := range m.st.pos {
+		s.Partitions = append(s.Partitions, cluster.PartitionState{
+			Partition: id, Token: p.token, Cursor: p.cursor, Base: p.base, Gap: m.st.gap[id], Last: m.st.last[id],
+		})
+	}
+	cluster.SortPartitions(s.Partitions)
+	return s, nil
+}
+
+// Restore implements cluster.CentroidStore.
+func (m *Memory) Restore(_ context.Context, r cluster.RestoreRequest) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.st.incarnation != r.Replace {
+		return false, nil
+	}
+	s := r.Snapshot
+	m.st = newMemoryState()
+	m.st.incarnation, m.st.version, m.st.pairs = s.Incarnation, s.Version, s.Pairs
+	for id, v := range map[string][]byte{cluster.LedgerID: s.Ledger, cluster.SampleID: s.Sample} {
+		if v != nil {
+			m.st.totals[id] = v
+		}
+	}
+	maps.Copy(m.st.rows, s.Rows)
+	maps.Copy(m.st.slots, s.Slots)
+	for _, p := range s.Partitions {
+		m.st.pos[p.Partition] = position{token: p.Token, cursor: p.Cursor, base: p.Base}
+		if p.Last.Record != nil {
+			m.st.last[p.Partition] = p.Last
+		}
+		if p.Gap != (schemas.OffsetRange{}) {
+			m.st.gap[p.Partition] = p.Gap
+		}
+	}
+	return true, nil
 }
