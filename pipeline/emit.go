@@ -140,7 +140,7 @@ func (e *emitter) cutDeadLetters(records []kafka.Record, limit int) []kafka.Reco
 		if r.Topic != e.topics.DeadLetter {
 			continue
 		}
-		ours := slices.IndexFunc(r.Headers, func(h kafka.Header) bool { return h.Key == schemas.HeaderReason })
+		ours := len(r.Headers) - schemas.DeadLetterHeaders
 		original := len(r.Key) + len(r.Value)
 		for _, h := range r.Headers[:ours] {
 			original += len(h.Key) + len(h.Value)

@@ -78,3 +78,26 @@ func TestEachRowBecomesOneOutcome(t *testing.T) {
 
 	require.Equal(t, "k1", string(got["clusters"][0].Key))
 }
+
+// Whatever headers the input came with, all of them may be cut, and none of
+// ours: the topic must take what is left.
+func TestACutDeadLetterFits(t *testing.T) {
+	t.Parallel()
+	alloc := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	defer alloc.AssertSize(t, 0)
+	b := schematest.NewBatch(t, alloc, schematest.Record{Offset: 3, Key: []byte("key"), Value: []byte("value"), Headers: []schematest.Header{
+		{Key: schemas.HeaderReason, Value: []byte("forged")}, {Key: "large", Value: make([]byte, 1<<20)},
+	}})
+	defer b.Release()
+	schematest.AddPosts(t, alloc, b, schemas.PostFields(), `{}`)
+	b.Reject(0, schemas.Reject{Stage: "decode", Reason: schemas.ReasonMalformed})
+	e := &emitter{topics: config.Default().Topics, now: time.Now}
+	records, err := e.records(b)
+	require.NoError(t, err)
+	cut := e.cutDeadLetters(records, deadLetterRoom+100)[0]
+	require.Equal(t, "value", string(cut.Value))
+	require.Len(t, cut.Headers, 1+schemas.DeadLetterHeaders+1)
+	require.Equal(t, kafka.Header{Key: schemas.HeaderReason, Value: []byte("forged")}, cut.Headers[0])
+	require.Equal(t, kafka.Header{Key: schemas.HeaderReason, Value: []byte("malformed")}, cut.Headers[1])
+	require.Equal(t, kafka.HeaderCut, cut.Headers[len(cut.Headers)-1].Key)
+}

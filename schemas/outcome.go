@@ -102,7 +102,8 @@ type ClusterEvent struct {
 	Namespace       string   `json:"namespace"`
 }
 
-// Headers of a dead letter, beside the input record's own.
+// Headers of a dead letter, behind the input record's own, in this order:
+// whatever a producer calls its headers, ours are the last.
 const (
 	HeaderReason          = "itrstream-reason"
 	HeaderDetail          = "itrstream-detail"
@@ -110,6 +111,20 @@ const (
 	HeaderSourceTopic     = "itrstream-source-topic"
 	HeaderSourcePartition = "itrstream-source-partition"
 	HeaderSourceOffset    = "itrstream-source-offset"
+
+	// DeadLetterHeaders is how many they are.
+	DeadLetterHeaders = 6
+)
+
+// Headers of a record that went from the dead letters back to its topic, the
+// last two, in this order. They come back with a dead letter of the record.
+const (
+	// HeaderRedriveAttempt is how often the record was sent back, 1 for the
+	// first time.
+	HeaderRedriveAttempt = "itrstream-redrive-attempt"
+	// HeaderRedriveOf is the dead letter that was sent back:
+	// topic/partition/offset.
+	HeaderRedriveOf = "itrstream-redrive-of"
 )
 
 // Headers of results and tombstones.
