@@ -75,12 +75,12 @@ func (r *runner) handle(ctx context.Context, a *kafka.Assignment) error {
 			case err != nil:
 				return err
 			}
-		case isTransient(err):
+		case stages.IsTransient(err):
 			log.WarnContext(ctx, "starting the partition again", "error", err)
 		default:
 			return fmt.Errorf("%s: %w", a.Partition, err)
 		}
-		if err := pause(ctx, again); err != nil {
+		if err := stages.Sleep(ctx, min(time.Duration(again)*50*time.Millisecond, 2*time.Second)); err != nil {
 			return nil //nolint:nilerr // the generation has ended meanwhile
 		}
 	}
@@ -89,29 +89,18 @@ func (r *runner) handle(ctx context.Context, a *kafka.Assignment) error {
 // confirm asks the group whether the partition is still ours, after Redis
 // said that somebody else has claimed it.
 func (r *runner) confirm(ctx context.Context, a *kafka.Assignment, log *slog.Logger) error {
-	err := retry(ctx, log, "asking the group whether the partition is still ours", func() error { return a.Alive(ctx) })
+	err := stages.Usual.Retry(ctx, log, "asking the group whether the partition is still ours", func() error { return a.Alive(ctx) })
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // the generation has ended meanwhile
 	}
 	return err
 }
 
-func pause(ctx context.Context, again int) error {
-	t := time.NewTimer(min(time.Duration(again)*50*time.Millisecond, 2*time.Second))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // attempt claims the partition and runs one chain. It returns nil when ctx
 // has ended and everything in flight is done.
 func (r *runner) attempt(ctx context.Context, a *kafka.Assignment, log *slog.Logger) error {
 	c := &chain{runner: r, a: a, sink: a.Sink(), log: log}
-	err := retry(ctx, log, "claiming the partition", func() error { return c.take(ctx) })
+	err := stages.Usual.Retry(ctx, log, "claiming the partition", func() error { return c.take(ctx) })
 	if err != nil {
 		return err
 	}
@@ -211,7 +200,7 @@ func (c *chain) source(ctx, work context.Context, out chan<- *flight) error {
 	from := min(c.emitted, c.folded)
 	for {
 		var b *schemas.Batch
-		err := retry(ctx, c.log, "fetching", func() (err error) {
+		err := stages.Usual.Retry(ctx, c.log, "fetching", func() (err error) {
 			b, err = fetcher.Next(ctx, from, c.cut(from))
 			return err
 		})
@@ -276,7 +265,7 @@ func (c *chain) pass(
 
 func (c *chain) timed(ctx context.Context, name string, s stages.Stage, b *schemas.Batch) (time.Duration, error) {
 	began := c.now()
-	err := retry(ctx, c.log, name, func() error { return s.Process(ctx, b) })
+	err := stages.Usual.Retry(ctx, c.log, name, func() error { return s.Process(ctx, b) })
 	if err != nil {
 		return 0, fmt.Errorf("%s of offsets %s: %w", name, b.Offsets, err)
 	}
@@ -302,7 +291,7 @@ func (c *chain) finishOne(ctx context.Context, b *schemas.Batch) error {
 	if b.Offsets.End <= c.claim.Cursor() {
 		fold = c.claim.Recall
 	}
-	if err := retry(ctx, c.log, "cluster", func() error { return fold(ctx, b) }); err != nil {
+	if err := stages.Usual.Retry(ctx, c.log, "cluster", func() error { return fold(ctx, b) }); err != nil {
 		return err
 	}
 	b.Timings.Cluster = c.now().Sub(began)
@@ -344,7 +333,7 @@ func (c *chain) watch(ctx context.Context) error {
 		position := c.position.Load()
 		behind, err := c.claim.Behind(ctx, position)
 		switch {
-		case ctx.Err() != nil, isTransient(err):
+		case ctx.Err() != nil, stages.IsTransient(err):
 			// Away: the fold waits for it, and the next tick looks again.
 		case err != nil:
 			return err
@@ -352,9 +341,4 @@ func (c *chain) watch(ctx context.Context) error {
 			return fmt.Errorf("%w: Redis no longer holds what was folded up to offset %d", errRedo, position)
 		}
 	}
-}
-
-func isTransient(err error) bool {
-	var t *stages.Transient
-	return errors.As(err, &t)
 }

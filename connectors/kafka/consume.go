@@ -13,6 +13,7 @@ import (
 	kafkago "github.com/segmentio/kafka-go"
 
 	"github.com/itrstream/itrstream/schemas"
+	"github.com/itrstream/itrstream/stages"
 )
 
 const (
@@ -133,10 +134,10 @@ func (m *membership) joinFailed(ctx context.Context, err error) error {
 		fresh := m.c.newTransport(metadataTTL)
 		defer fresh.CloseIdleConnections()
 		_, asked := (&kafkago.Client{Addr: m.c.addr, Transport: fresh, Timeout: requestTimeout}).Metadata(ctx, &kafkago.MetadataRequest{})
-		if asked = classify(ctx, "joining group "+m.c.cfg.Group, asked); asked != nil && !isTransient(asked) {
+		if asked = classify(ctx, "joining group "+m.c.cfg.Group, asked); asked != nil && !stages.IsTransient(asked) {
 			return asked
 		}
-	} else if !isTransient(err) && ctx.Err() == nil {
+	} else if !stages.IsTransient(err) && ctx.Err() == nil {
 		return err
 	}
 	if !m.away {
@@ -196,7 +197,7 @@ func ended(ctx context.Context, err error) bool {
 	if errors.Is(err, ErrGenerationEnded) {
 		return true
 	}
-	return ctx.Err() != nil && (isTransient(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx)))
+	return ctx.Err() != nil && (stages.IsTransient(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx)))
 }
 
 // watch returns when ctx ends, or when a topic has another number of
@@ -209,7 +210,7 @@ func (m *membership) watch(ctx context.Context) {
 	m.counted = nil
 	m.mu.Unlock()
 	for {
-		if sleep(ctx, partitionWatch) != nil {
+		if stages.Sleep(ctx, partitionWatch) != nil {
 			return
 		}
 		for topic, had := range counted {
@@ -231,7 +232,7 @@ func (m *membership) keepAlive(draining, over context.Context, gen *kafkago.Gene
 		return
 	case <-over.Done():
 	}
-	for sleep(draining, m.c.cfg.HeartbeatInterval) == nil {
+	for stages.Sleep(draining, m.c.cfg.HeartbeatInterval) == nil {
 		// The answer is that a rebalance is in progress; being heard is the point.
 		if err := m.c.heartbeat(draining, gen.ID, gen.MemberID); err != nil {
 			m.c.log.Debug("kafka: heartbeat while draining", "generation", gen.ID, "error", err)

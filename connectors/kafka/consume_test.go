@@ -425,7 +425,7 @@ func checkOutage(t *testing.T, addrs []string, down, up func()) {
 	before := len(log.String())
 	produced := make(chan error, 1)
 	go func() { produced <- put(100, 200) }()
-	const retrying = `msg="kafka: retrying" doing="producing to outage/0"`
+	const retrying = `msg="waiting, and trying again" doing="producing to outage/0"`
 	eventually(t, func() bool { return strings.Contains(log.String()[before:], retrying) }, "the outage in the log")
 	time.Sleep(2 * time.Second)
 	up()
@@ -435,7 +435,7 @@ func checkOutage(t *testing.T, addrs []string, down, up func()) {
 	require.Equal(t, numbers(0, 200), dedupe(got.values(0)))
 	outage := log.String()[before:]
 	require.Equal(t, 1, strings.Count(outage, retrying), outage)
-	require.Contains(t, outage, "works again")
+	require.Contains(t, outage, "going on")
 	require.LessOrEqual(t, strings.Count(outage, "cannot join the group"), 1, outage)
 }
 

@@ -111,9 +111,3 @@ func isNetwork(err error) bool {
 		errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
-
-// isTransient reports whether a retry may help.
-func isTransient(err error) bool {
-	var t *stages.Transient
-	return errors.As(err, &t)
-}

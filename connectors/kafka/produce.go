@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/produce"
 	"github.com/segmentio/kafka-go/protocol/rawproduce"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/itrstream/itrstream/connectors/kafka/recordset"
 	"github.com/itrstream/itrstream/schemas"
+	"github.com/itrstream/itrstream/stages"
 )
 
 // ByKey as a Record's partition lets its key choose.
@@ -234,24 +234,7 @@ func (c *Client) send(ctx context.Context, to schemas.Partition, set []byte, n i
 	})
 }
 
-// retry calls do until it succeeds, fails for good, or ctx ends. An outage is
-// logged once.
+// retry calls do until it succeeds, fails for good, or ctx ends.
 func (c *Client) retry(ctx context.Context, doing string, do func() error) error {
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, 2*time.Second
-	for tries := 0; ; tries++ {
-		err := do()
-		if err == nil && tries > 0 {
-			c.log.Info("kafka: works again", "doing", doing, "retries", tries)
-		}
-		if !isTransient(err) {
-			return err
-		}
-		if tries == 0 {
-			c.log.Warn("kafka: retrying", "doing", doing, "error", err)
-		}
-		if stop := sleep(ctx, wait.NextBackOff()); stop != nil {
-			return fmt.Errorf("%w; the last try: %s", stop, err.Error())
-		}
-	}
+	return stages.Usual.Retry(ctx, c.log, doing, do)
 }

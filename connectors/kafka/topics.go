@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	kafkago "github.com/segmentio/kafka-go"
 
 	"github.com/itrstream/itrstream/schemas"
@@ -64,26 +63,27 @@ func (c *Client) EnsureTopics(ctx context.Context, specs []TopicSpec, create boo
 			return nil, err
 		}
 	}
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, time.Second
-	for {
-		found, err = c.describe(ctx, admin, specs)
-		if err != nil && !isTransient(err) {
-			return nil, err
+	err = leaders.Retry(ctx, c.log, "waiting for topics to get leaders", func() error {
+		found, err := c.describe(ctx, admin, specs)
+		if err != nil {
+			return err
 		}
-		ready := err == nil
 		for i := range found {
-			ready = ready && found[i].exists && found[i].led
+			if !found[i].exists || !found[i].led {
+				return &stages.Transient{Err: fmt.Errorf("kafka: topic %s has no leader yet", specs[i].Name)}
+			}
 			states[i].Partitions = found[i].partitions
 		}
-		if ready {
-			return states, nil
-		}
-		if err := sleep(ctx, wait.NextBackOff()); err != nil {
-			return nil, fmt.Errorf("kafka: waiting for topics to get leaders: %w", err)
-		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	return states, nil
 }
+
+// leaders are there within a moment.
+var leaders = stages.Pace{First: 50 * time.Millisecond, Most: time.Second, Silent: 5 * time.Second}
 
 func (s TopicSpec) config() kafkago.TopicConfig {
 	t := kafkago.TopicConfig{Topic: s.Name, NumPartitions: s.Partitions, ReplicationFactor: s.ReplicationFactor}
@@ -122,7 +122,7 @@ func (c *Client) describe(ctx context.Context, admin *kafkago.Client, specs []To
 		if !ok || errors.Is(t.Error, kafkago.UnknownTopicOrPartition) {
 			continue
 		}
-		if t.Error != nil && !isTransient(classify(ctx, "", t.Error)) {
+		if t.Error != nil && !stages.IsTransient(classify(ctx, "", t.Error)) {
 			return nil, classify(ctx, "describing topic "+s.Name, t.Error)
 		}
 		found[i] = foundTopic{exists: true, led: t.Error == nil && len(t.Partitions) > 0, partitions: len(t.Partitions)}
@@ -225,16 +225,4 @@ func (c *Client) Bounds(ctx context.Context, p schemas.Partition) (logStart, log
 		return o.FirstOffset, o.LastOffset, nil
 	}
 	return 0, 0, &stages.Transient{Err: fmt.Errorf("kafka: %s: the broker left it out", doing)}
-}
-
-// sleep waits for d, or returns why ctx has ended.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

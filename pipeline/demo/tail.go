@@ -3,7 +3,6 @@ package demo
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -40,14 +39,13 @@ func (t *tail) run(ctx context.Context, deadLetters bool, out chan<- outcome) er
 	fetcher := t.client.NewFetcher(p, t.settings.Alloc, kafka.Limits{MaxRows: 256, MaxBytes: 32 << 20})
 	for next := int64(0); ; {
 		b, err := fetcher.Next(ctx, next, -1)
-		var away *stages.Transient
 		switch {
 		case ctx.Err() != nil:
 			if b != nil {
 				b.Release()
 			}
 			return nil
-		case errors.As(err, &away), err == nil && b == nil:
+		case stages.IsTransient(err), err == nil && b == nil:
 			continue
 		case err != nil:
 			return fmt.Errorf("reading topic %s: %w", t.topic, err)
