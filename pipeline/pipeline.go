@@ -104,11 +104,21 @@ func run(ctx context.Context, cfg config.Config, s Settings) (err error) {
 	}
 	defer r.infer.Close()
 
-	reporting, stop := context.WithCancel(ctx)
-	var reports sync.WaitGroup
-	reports.Go(func() { r.progress.report(reporting, s.Log) })
-	defer reports.Wait()
+	// Both end after the last partition, for the last snapshot is to hold
+	// everything.
+	beside, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var others sync.WaitGroup
+	defer others.Wait()
 	defer stop()
+	others.Go(func() { r.progress.report(beside, s.Log) })
+	if dir := cfg.Cluster.Snapshots.Dir; dir != "" {
+		kept, err := newSnapshots(rdb.Store(cfg.Namespace(), m.Digest()),
+			cluster.Origin{Namespace: cfg.Namespace(), ModelDigest: m.Digest(), Dim: m.Dim()}, dir)
+		if err != nil {
+			return err
+		}
+		others.Go(func() { r.keepSnapshots(beside, kept) })
+	}
 	s.Log.InfoContext(ctx, "running", "topics", cfg.Topics.Posts, "group", cfg.Kafka.Group,
 		"model", m.Ref().Name, "version", m.Ref().Version, "device", m.Device().String())
 	return client.Consume(ctx, cfg.Topics.Posts, r.handle)

@@ -90,8 +90,29 @@ type Model struct {
 // Cluster is the clustering with the name of its state in Redis.
 type Cluster struct {
 	// Namespace keeps pipelines apart in one Redis; empty: the consumer group.
-	Namespace      string `mapstructure:"namespace"`
+	Namespace      string    `mapstructure:"namespace"`
+	Snapshots      Snapshots `mapstructure:"snapshots"`
 	cluster.Config `mapstructure:",squash"`
+}
+
+// Validate reports every fault.
+func (c Cluster) Validate() error {
+	return errors.Join(append(prefixed("snapshots", c.Snapshots.validate()), c.Config.Validate())...)
+}
+
+// Snapshots are files with all centroids and cursors, for the day on which
+// Redis loses them.
+type Snapshots struct {
+	// Dir is the folder they are written into; empty: none are written.
+	Dir   string        `mapstructure:"dir"`
+	Every time.Duration `mapstructure:"every"`
+}
+
+func (s Snapshots) validate() error {
+	if s.Every < time.Second || s.Every > 24*time.Hour {
+		return fmt.Errorf("every: %s: must be between 1s and 24h", s.Every)
+	}
+	return nil
 }
 
 // Log says what is logged, and how.
@@ -128,7 +149,7 @@ func Default() Config {
 		Fetch:    media.DefaultConfig(),
 		Model:    Model{Bundle: "model/bundles/itr-mini", Device: "auto"},
 		Infer:    infer.DefaultConfig(),
-		Cluster:  Cluster{Config: cluster.DefaultConfig()},
+		Cluster:  Cluster{Config: cluster.DefaultConfig(), Snapshots: Snapshots{Every: 5 * time.Minute}},
 		Redis:    redis.DefaultConfig(),
 		Decide:   decide.DefaultConfig(),
 		Log:      Log{Level: "info", Format: "text"},
