@@ -1,74 +1,90 @@
-"""Golden cases: what the exported graphs gave for texts and picture files, for any other implementation to replay.
+"""Golden posts: texts and picture files with what a model made of them, for any other implementation to replay.
 
-Pictures are drawn here and stored without loss, so that every decoder must give the same pixels.
+The posts of `itr mini` are drawn here, and stored without loss, so that every decoder must give the same pixels.
 """
 
 import hashlib
 import json
 from pathlib import Path
 from random import Random
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from itr import wordpieces
+from itr import pictures, strings, wordpieces
 from itr.run import Graphs
-from itr.verify import load_pixels
 
-_TEXTS = (
-    "A red ball on a green field",
-    "look at this!!! 😂😂 so cute ❤️ #dogsoftwitter",
-    "",
-    "東京タワーの夜景 ✨ きれい",
-    "Él comió un plátano en el café — ¿cómo está? naïve façade",
-    "@newsdesk BREAKING: 3 injured after crash near Main St. https://t.co/Ab3dE9 #news",
-    "This is everything",
-    "Never give up on what you believe in",
-    "word " * 200,
-    "   \t\n  spaces\u00a0and\u200bzero\u200dwidth\ufeff  ",
-    "ＦＵＬＬＷＩＤＴＨ ﬁ ligature İstanbul ẞ ǅ",
-    "🏳️‍🌈👩‍👩‍👧‍👦🇩🇪",
-    "a\u0301e\u0301 combining \x00 control \x07 \ufffd",
-    "Here is my new bicycle, what do you think?",
-    "Antidisestablishmentarianism pneumonoultramicroscopicsilicovolcanoconiosis x" + "y" * 120,
-    "Привет мир! مرحبا بالعالم नमस्ते שלום ไทย 한국어",
-)
+FILE = "golden.json"
 
 
-def cases(folder: Path, graphs: Graphs, vocab: Path, face: Path, max_tokens: int, side: int) -> list[dict]:
+class Outputs(NamedTuple):
+    """What a model makes of one post: float32 arrays."""
+
+    text: np.ndarray  # [ht]
+    image: np.ndarray  # [hv]
+    logits: np.ndarray  # [4]
+    similarity: float
+    embedding: np.ndarray  # [D], of length 1
+    cam: np.ndarray  # [4,h,w]
+
+
+def replay(graphs: Graphs, ids: list[int], pixels: np.ndarray) -> Outputs:
+    """What a bundle's graphs make of one text and one picture."""
+    text, image = graphs.text([ids]), graphs.image(pixels[None])
+    logits, similarity, embedding = graphs.head(text, image)
+    cam = graphs.explain(pixels[None], text)[0]
+    return Outputs(text[0], image[0], logits[0], float(similarity[0]), embedding[0], cam)
+
+
+def post(text: str, image: str, ids: list[int], pixels: np.ndarray, outputs: Outputs) -> dict[str, Any]:
+    """One entry of golden.json; image is the file's path from its folder on. Of long vectors it has the beginning."""
+    return {
+        "text": text,
+        "image": image,
+        "input_ids": ids,
+        "pixels_sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
+        "text_first8": _numbers(outputs.text[:8]),
+        "image_first8": _numbers(outputs.image[:8]),
+        "logits": _numbers(outputs.logits),
+        "similarity": outputs.similarity,
+        "embedding_first8": _numbers(outputs.embedding[:8]),
+        "cam_first8": _numbers(outputs.cam.ravel()[:8]),
+        "cam_sums": _numbers(outputs.cam.sum((1, 2))),
+    }
+
+
+def whole(outputs: Outputs) -> dict[str, list[float]]:
+    """What an entry that is a reference has besides: all values."""
+    return {
+        "text_vector": _numbers(outputs.text),
+        "image_vector": _numbers(outputs.image),
+        "embedding": _numbers(outputs.embedding),
+        "cam": _numbers(outputs.cam.ravel()),
+    }
+
+
+def write(folder: Path, posts: list[dict[str, Any]]) -> None:
+    (folder / FILE).write_text(json.dumps(posts, ensure_ascii=True, indent=1) + "\n", encoding="ascii")
+
+
+def _numbers(values: np.ndarray) -> list[float]:
+    return [float(value) for value in values]
+
+
+def cases(folder: Path, graphs: Graphs, vocab: Path, face: Path, max_tokens: int, side: int) -> list[dict[str, Any]]:
     """Draws the pictures below folder/golden and replays every text with one of them."""
     (folder / "golden").mkdir(exist_ok=True)
     tokens = wordpieces.tokenizer(vocab)
-    pictures = [_save(folder, *drawn) for drawn in _pictures(face)]
+    paths = [_save(folder, *drawn) for drawn in _pictures(face)]
+    settings = {"height": side, "width_pixels": side, "resize": "bilinear", "fit": "squash", "exif": "apply"}
     found = []
-    for i, text in enumerate(_TEXTS):
-        path = pictures[i % len(pictures)]
-        pixels = load_pixels(folder / path, side)
+    for i, text in enumerate(strings.TEXTS):
+        path = paths[i % len(paths)]
+        pixels = pictures.load(folder / path, settings)
         ids = wordpieces.ids(tokens, text, max_tokens)
-        text_vector, image_vector = graphs.text([ids]), graphs.image(pixels[None])
-        logits, similarity, embedding = graphs.head(text_vector, image_vector)
-        cam = graphs.explain(pixels[None], text_vector)[0]
-        first = lambda values: [float(v) for v in values.ravel()[:8]]  # noqa: E731
-        found.append(
-            {
-                "text": text,
-                "image": path,
-                "input_ids": ids,
-                "pixels_sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
-                "text_first8": first(text_vector),
-                "image_first8": first(image_vector),
-                "logits": first(logits),
-                "similarity": float(similarity[0]),
-                "embedding_first8": first(embedding),
-                "cam_first8": first(cam),
-                "cam_sums": [float(one.sum()) for one in cam],
-            }
-        )
+        found.append(post(text, path, ids, pixels, replay(graphs, ids, pixels)))
     return found
-
-
-def write(folder: Path, found: list[dict]) -> None:
-    (folder / "golden.json").write_text(json.dumps(found, ensure_ascii=True, indent=1) + "\n")
 
 
 def _pictures(face: Path) -> list[tuple[str, Image.Image]]:
@@ -113,9 +129,9 @@ def tokenizer_lines(vocab: Path, count: int, max_tokens: int, seed: int) -> list
         for word in vocab.read_text(encoding="utf-8").splitlines()
         if not word.startswith(("[unused", "[PAD", "[UNK", "[CLS", "[SEP", "[MASK"))
     ]
-    texts = [*_TEXTS, "[CLS]", "a [SEP] b", "[UNK] [MASK]x", "##ing", "don't", "x" * 101, "-" * 140, "é" * 90]
+    texts = [*strings.TEXTS, "[CLS]", "a [SEP] b", "[UNK] [MASK]x", "##ing", "don't", "x" * 101, "-" * 140, "é" * 90]
     while len(texts) < count:
-        texts.append(_string(rng, words))
+        texts.append(strings.hostile(rng, words))
     lines = [
         json.dumps(
             {"text": text, "ids": wordpieces.ids(tokens, text, max_tokens)}, ensure_ascii=True, separators=(",", ":")
@@ -123,67 +139,3 @@ def tokenizer_lines(vocab: Path, count: int, max_tokens: int, seed: int) -> list
         for text in texts
     ]
     return lines
-
-
-_RANGES = (
-    (0x20, 0x7F),
-    (0xA0, 0x17F),
-    (0x180, 0x24F),
-    (0x300, 0x36F),
-    (0x370, 0x3FF),
-    (0x400, 0x45F),
-    (0x5D0, 0x5EA),
-    (0x620, 0x64A),
-    (0x904, 0x939),
-    (0xE01, 0xE3A),
-    (0x1E00, 0x1EFF),
-    (0x2000, 0x206F),
-    (0x20A0, 0x20BF),
-    (0x2190, 0x21FF),
-    (0x2600, 0x27BF),
-    (0x3000, 0x303F),
-    (0x3041, 0x30FF),
-    (0x4E00, 0x9FFF),
-    (0xAC00, 0xD7A3),
-    (0xFB00, 0xFB06),
-    (0xFE00, 0xFE0F),
-    (0xFF01, 0xFF5E),
-    (0x1F300, 0x1F64F),
-    (0x1F900, 0x1F9FF),
-    (0x20000, 0x2A6DF),
-    (0, 0x1F),
-    (0x80, 0x9F),
-    (0xE000, 0xE010),
-)
-
-
-def _string(rng: Random, words: list[str]) -> str:
-    parts = []
-    for _ in range(rng.randint(1, 9)):
-        draw = rng.random()
-        if draw < 0.45:
-            word = rng.choice(words).removeprefix("##")
-            parts.append(rng.choice((word, word.upper(), word.title())))
-        elif draw < 0.6:
-            parts.append(
-                rng.choice(
-                    (
-                        "https://t.co/xY9",
-                        "@user_1",
-                        "#TagMe",
-                        "3.14",
-                        "$9.99",
-                        "it's",
-                        "U.S.A.",
-                        "e-mail",
-                        "100%",
-                        "...",
-                        "?!",
-                        "w/o",
-                    )
-                )
-            )
-        else:
-            low, high = rng.choice(_RANGES)
-            parts.append("".join(chr(rng.randint(low, high)) for _ in range(rng.randint(1, 5))))
-    return rng.choice((" ", " ", " ", "", "\n", "\u00a0")).join(parts)

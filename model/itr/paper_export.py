@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from itr import bundle, checkpoint, folder, graphs, paper_golden, run, vocabulary
+from itr import bundle, checkpoint, folder, graphs, paper_golden, run, towers, vocabulary
 from itr.bundle import LABELS
 from itr.checkpoint import Checkpoint
 from itr.reading import Words
@@ -107,10 +107,6 @@ def manifest(
 ) -> dict[str, Any]:
     """Everything of bundle.yaml but the digests."""
     text, image = found.variant.text, found.variant.image
-    pictures = image.preprocessing
-    fitted = {"resize": pictures.resize, "fit": pictures.fit}
-    if pictures.shortest_edge is not None:
-        fitted["shortest_edge"] = pictures.shortest_edge
     return {
         "format": 1,
         "name": config.name,
@@ -126,12 +122,10 @@ def manifest(
         "image": {
             "graph": "image.onnx",
             "width": image.width,
-            "height": image.side,
-            "width_pixels": image.side,
-            **fitted,
+            **towers.fitting(image),
             "exif": "ignore",  # the public code opens pictures with Pillow and does not turn them
-            "mean": [round(255 * value, 6) for value in pictures.mean],
-            "std": [round(255 * value, 6) for value in pictures.std],
+            "mean": [round(255 * value, 6) for value in image.preprocessing.mean],
+            "std": [round(255 * value, 6) for value in image.preprocessing.std],
         },
         "head": {"graph": "head.onnx", "embedding": text.width + image.width},
         "explain": {"graph": "explain.onnx", "height": image.cells, "width": image.cells},

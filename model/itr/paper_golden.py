@@ -4,8 +4,6 @@ Pictures are drawn here and stored without loss: wide, tall, smaller than the to
 the public code ignores, with a palette.
 """
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +11,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from itr import pictures
+from itr import golden, pictures
 from itr.reading import Words
 from itr.run import Graphs
 
-FILE = "golden.json"
 _ORIENTATION = 0x0112
 _TEXTS = (
     "Sunset over the harbour tonight",
@@ -39,29 +36,8 @@ def write(folder: Path, graphs: Graphs, words: Words, settings: dict[str, Any]) 
         path = f"golden/{names[i % len(names)]}"
         pixels = pictures.load(folder / path, settings)
         ids = words([text], torch.device("cpu"))[0][0].tolist()
-        vector, image = graphs.text([ids]), graphs.image(pixels[None])
-        logits, similarity, embedding = graphs.head(vector, image)
-        cam = graphs.explain(pixels[None], vector)[0]
-        posts.append(
-            {
-                "text": text,
-                "image": path,
-                "input_ids": ids,
-                "pixels_sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
-                "text_first8": _first(vector),
-                "image_first8": _first(image),
-                "logits": _first(logits),
-                "similarity": float(similarity[0]),
-                "embedding_first8": _first(embedding),
-                "cam_first8": _first(cam),
-                "cam_sums": [float(one.sum()) for one in cam],
-            }
-        )
-    (folder / FILE).write_text(json.dumps(posts, ensure_ascii=True, indent=1) + "\n", encoding="ascii")
-
-
-def _first(values: np.ndarray) -> list[float]:
-    return [float(value) for value in values.ravel()[:8]]
+        posts.append(golden.post(text, path, ids, pixels, golden.replay(graphs, ids, pixels)))
+    golden.write(folder, posts)
 
 
 def _draw(folder: Path) -> list[str]:

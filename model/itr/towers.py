@@ -205,6 +205,13 @@ def parse(description: dict[str, Any]) -> TextTower | ImageTower:
     return _KINDS[fields.pop("kind")](**fields)
 
 
+def fitting(tower: ImageTower) -> dict[str, str | int]:
+    """How a picture becomes the tower's pixels, in a manifest's words."""
+    how = tower.preprocessing
+    found = {"height": tower.side, "width_pixels": tower.side, "resize": how.resize, "fit": how.fit}
+    return found if how.shortest_edge is None else found | {"shortest_edge": how.shortest_edge}
+
+
 class Normalised(nn.Module):
     """pixels uint8 [B,H,W,3] → float32 [B,3,H,W], as the tower was trained on."""
 

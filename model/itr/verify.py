@@ -7,15 +7,8 @@ import json
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
-from itr import bundle, pictures, run
-
-
-def load_pixels(path: Path, side: int) -> np.ndarray:
-    """uint8 [side, side, 3] as the manifest says: EXIF applied, RGB, squashed by Pillow's bilinear filter."""
-    image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
-    return np.ascontiguousarray(image.resize((side, side), Image.Resampling.BILINEAR))
+from itr import bundle, golden, pictures, run
 
 
 def differences(folder: Path) -> dict[str, float]:
@@ -25,7 +18,7 @@ def differences(folder: Path) -> dict[str, float]:
     manifest = bundle.read(folder)
     graphs = run.load(folder)
     worst: dict[str, float] = {}
-    for case in json.loads((folder / "golden.json").read_text()):
+    for case in json.loads((folder / golden.FILE).read_text()):
         pixels = pictures.load(folder / case["image"], manifest["image"])
         if hashlib.sha256(pixels.tobytes()).hexdigest() != case["pixels_sha256"]:
             raise ValueError(f"{folder}: {case['image']} gives other pixels than it did when the bundle was made")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from itr import bundle, run, verify
+from itr import bundle, pictures, run, verify
 
 MINI = Path(__file__).parents[2] / "bundles" / "itr-mini"
 
@@ -22,6 +22,12 @@ def cases() -> list[dict]:
     return json.loads((MINI / "golden.json").read_text())
 
 
+@pytest.fixture(scope="module")
+def pixels(cases) -> np.ndarray:
+    settings = bundle.read(MINI)["image"]
+    return np.stack([pictures.load(MINI / case["image"], settings) for case in cases])
+
+
 def test_files_are_those_of_the_manifest_and_small_enough_for_git():
     manifest = bundle.read(MINI)
     assert manifest["labels"] == list(bundle.LABELS)
@@ -33,8 +39,8 @@ def test_golden_cases_replay():
         assert difference < 1e-3, name
 
 
-def test_a_row_does_not_depend_on_its_batch(graphs, cases):
-    pixels = np.stack([verify.load_pixels(MINI / case["image"], 224) for case in cases] * 2)
+def test_a_row_does_not_depend_on_its_batch(graphs, cases, pixels):
+    pixels = np.concatenate([pixels] * 2)
     text = graphs.text([case["input_ids"] for case in cases] * 2)
     image = graphs.image(pixels, batch=len(pixels))
     together = (image, *graphs.head(text, image), graphs.explain(pixels, text))
@@ -47,9 +53,9 @@ def test_a_row_does_not_depend_on_its_batch(graphs, cases):
             np.testing.assert_allclose(got[0], want[i], atol=1e-4)
 
 
-def test_outputs_keep_their_promises(graphs, cases):
+def test_outputs_keep_their_promises(graphs, cases, pixels):
     text = graphs.text([case["input_ids"] for case in cases])
-    image = graphs.image(np.stack([verify.load_pixels(MINI / case["image"], 224) for case in cases]))
+    image = graphs.image(pixels)
     logits, similarity, embedding = graphs.head(text, image)
     assert np.abs(similarity).max() <= 1.0
     np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1.0, atol=1e-5)
