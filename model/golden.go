@@ -12,9 +12,10 @@ import (
 	"slices"
 
 	"github.com/itrstream/itrstream/model/pixels"
+	"github.com/itrstream/itrstream/schemas"
 )
 
-// GoldenFile holds the posts that a bundle's maker ran through its graphs.
+// GoldenFile holds posts that were run elsewhere: in a bundle by its maker.
 const GoldenFile = "golden.json"
 
 // Tolerance is how far a replayed number may be from the bundle's, relative
@@ -24,8 +25,9 @@ const Tolerance = 1e-3
 // goldenLimits are for images that come with a bundle.
 var goldenLimits = pixels.Limits{MaxBytes: 1 << 24, MaxPixels: 1 << 26, MaxSide: 1 << 14}
 
-// golden is one post that the bundle's maker ran through its own graphs in
-// Python, from the text and the image file on.
+// golden is one post that was run elsewhere, from the text and the image file
+// on: by the bundle's maker through the same graphs, or, as a reference, by
+// Hugging Face and PyTorch.
 type golden struct {
 	Text         string    `json:"text"`
 	Image        string    `json:"image"`
@@ -38,42 +40,60 @@ type golden struct {
 	Embedding8   []float32 `json:"embedding_first8"`
 	CAM8         []float32 `json:"cam_first8"`
 	CAMSums      []float32 `json:"cam_sums"`
+
+	// A reference has the pixels, as the path of a PNG, and whole outputs too.
+	Pixels      string    `json:"pixels,omitempty"`
+	TextVector  []float32 `json:"text_vector,omitempty"`
+	ImageVector []float32 `json:"image_vector,omitempty"`
+	Embedding   []float32 `json:"embedding,omitempty"`
+	CAM         []float32 `json:"cam,omitempty"`
 }
 
-// Replay says how a bundle's golden posts come out here.
+// Replay says how golden posts come out here.
 type Replay struct {
 	Posts       int `json:"posts"`
 	EqualIDs    int `json:"equal_token_ids"` // posts whose token ids are the same
 	EqualPixels int `json:"equal_pixels"`    // posts whose pixels are the same
-	// Differences are the largest ones, relative to numbers above 1.
+	// PixelErrors is nil unless all posts are a reference, with its pixels.
+	PixelErrors *PixelErrors `json:"pixel_errors,omitempty"`
+	// Differences are the largest ones, relative to numbers above 1. Those of
+	// a reference are measured on its pixels, whether they are equal or not.
 	Differences map[string]float64 `json:"largest_differences"`
-	OK          bool               `json:"ok"`
+	// Absolute are the largest differences as they are.
+	Absolute map[string]float64 `json:"largest_absolute_differences"`
+	OK       bool               `json:"ok"`
 }
 
-// Verify replays the golden posts of the bundle in dir, which the model was
-// opened from: ids and pixels must be equal, numbers within Tolerance.
+// PixelErrors is by how many of 255 levels samples are off.
+type PixelErrors struct {
+	Max   int     `json:"max"`
+	Mean  float64 `json:"mean"`
+	Above float64 `json:"share_above_1"` // of samples that are off by more than one level
+}
+
+// Verify replays the golden posts of the folder dir: the bundle that the model
+// was opened from, or another folder with a GoldenFile. OK is that ids and
+// pixels are equal, and numbers within Tolerance.
 func (m *Model) Verify(ctx context.Context, dir string) (Replay, error) {
 	root, err := os.OpenRoot(locate(dir))
 	if err != nil {
-		return Replay{}, fmt.Errorf("model: open bundle: %w", err)
+		return Replay{}, fmt.Errorf("model: open golden posts: %w", err)
 	}
 	defer root.Close() //nolint:errcheck // opened to read
 	data, err := root.ReadFile(GoldenFile)
 	if err != nil {
-		return Replay{}, fmt.Errorf("model: bundle %s has no golden posts: %w", dir, err)
+		return Replay{}, fmt.Errorf("model: %s has no golden posts: %w", dir, err)
 	}
 	var posts []golden
 	if err := json.Unmarshal(data, &posts); err != nil {
-		return Replay{}, fmt.Errorf("model: bundle %s: %s: %w", dir, GoldenFile, err)
+		return Replay{}, fmt.Errorf("model: %s: %s: %w", dir, GoldenFile, err)
 	}
 	if len(posts) == 0 {
-		return Replay{}, fmt.Errorf("model: bundle %s: %s is empty", dir, GoldenFile)
+		return Replay{}, fmt.Errorf("model: %s: %s is empty", dir, GoldenFile)
 	}
-	r := Replay{Posts: len(posts), Differences: map[string]float64{}}
-	for i, g := range posts {
-		if err := m.replay(ctx, root, g, &r); err != nil {
-			return Replay{}, fmt.Errorf("model: bundle %s: golden post %d, %s: %w", dir, i, g.Image, err)
-		}
+	r, err := m.replay(ctx, root, posts)
+	if err != nil {
+		return Replay{}, fmt.Errorf("model: %s: %w", dir, err)
 	}
 	r.OK = r.EqualIDs == r.Posts && r.EqualPixels == r.Posts
 	for _, d := range r.Differences {
@@ -82,38 +102,65 @@ func (m *Model) Verify(ctx context.Context, dir string) (Replay, error) {
 	return r, nil
 }
 
-func (m *Model) replay(ctx context.Context, root *os.Root, g golden, r *Replay) error {
-	if slices.Equal(g.InputIDs, m.tokenizer.Encode(nil, g.Text)) {
-		r.EqualIDs++
+func (m *Model) replay(ctx context.Context, root *os.Root, posts []golden) (Replay, error) {
+	n := len(posts)
+	r := Replay{Posts: n, Differences: map[string]float64{}, Absolute: map[string]float64{}}
+	var in Input
+	var sum levels
+	for i, g := range posts {
+		if slices.Equal(g.InputIDs, m.tokenizer.Encode(nil, g.Text)) {
+			r.EqualIDs++
+		}
+		image, err := m.replayPixels(root, g, &r, &sum)
+		if err != nil {
+			return r, fmt.Errorf("golden post %d, %s: %w", i, g.Image, err)
+		}
+		in.Texts, in.Images = append(in.Texts, g.Text), append(in.Images, image)
+		in.Pairs = append(in.Pairs, PairRef{Text: int32(i), Image: int32(i)}) //nolint:gosec // far fewer posts than that
 	}
-	file, err := root.ReadFile(g.Image)
-	if err != nil {
-		return err
-	}
-	image, err := m.Pixels(file, goldenLimits)
-	if err != nil {
-		return err
-	}
-	if sum := sha256.Sum256(image); hex.EncodeToString(sum[:]) == g.PixelsSHA256 {
-		r.EqualPixels++
+	if sum.posts == n {
+		r.PixelErrors = &PixelErrors{Max: sum.worst, Mean: float64(sum.total) / float64(sum.samples), Above: float64(sum.above) / float64(sum.samples)}
 	}
 
-	in := Input{Texts: []string{g.Text}, Images: [][]uint8{image}, Pairs: []PairRef{{}}}
+	// All posts at once, so that they are cut into runs and padded as a stream's.
 	s := m.takeScratch()
 	defer m.scratchPool.Put(s)
 	if err := m.runTowers(ctx, m.slots.ticket(), in, s); err != nil {
-		return err
+		return r, err
 	}
-	out := Output{Scores: make([]float32, 4), Similarity: make([]float32, 1), Embedding: make([]float32, m.Dim())}
+	out := Output{Scores: make([]float32, n*schemas.Relations), Similarity: make([]float32, n), Embedding: make([]float32, n*m.Dim())}
 	if err := m.runHead(ctx, in.Pairs, s, out); err != nil {
-		return err
+		return r, err
 	}
-	cam, err := m.Explain(ctx, image, g.Text)
-	if err != nil {
-		return err
+	for i, g := range posts {
+		cam, err := m.Explain(ctx, in.Images[i], g.Text)
+		if err != nil {
+			return r, err
+		}
+		flat, sums := cam.flatten()
+		text, image := nth(s.text, s.place[i], m.manifest.Text.Width), nth(s.image, i, m.manifest.Image.Width)
+		embedding := nth(out.Embedding, i, m.Dim())
+		if err := errors.Join(
+			r.compare("text", g.Text8, text), r.compareWhole("text", g.TextVector, text),
+			r.compare("image", g.Image8, image), r.compareWhole("image", g.ImageVector, image),
+			r.compare("logits", g.Logits, nth(s.logits, i, schemas.Relations)),
+			r.compare("similarity", []float32{g.Similarity}, out.Similarity[i:]),
+			r.compare("embedding", g.Embedding8, embedding), r.compareWhole("embedding", g.Embedding, embedding),
+			r.compare("cam", g.CAM8, flat), r.compareWhole("cam", g.CAM, flat),
+			r.compare("cam sums", g.CAMSums, sums),
+		); err != nil {
+			return r, fmt.Errorf("golden post %d, %s: %w", i, g.Image, err)
+		}
 	}
-	var flat, sums []float32
-	for _, relation := range cam.Relations {
+	return r, nil
+}
+
+// nth is the i-th row of a matrix.
+func nth(matrix []float32, i, width int) []float32 { return matrix[i*width : (i+1)*width] }
+
+// flatten returns all values one after the other, and each relation's sum.
+func (c *CAM) flatten() (flat, sums []float32) {
+	for _, relation := range c.Relations {
 		flat = append(flat, relation...)
 		var sum float64
 		for _, v := range relation {
@@ -121,15 +168,51 @@ func (m *Model) replay(ctx context.Context, root *os.Root, g golden, r *Replay) 
 		}
 		sums = append(sums, float32(sum))
 	}
-	return errors.Join(
-		r.compare("text", g.Text8, s.text),
-		r.compare("image", g.Image8, s.image),
-		r.compare("logits", g.Logits, s.logits),
-		r.compare("similarity", []float32{g.Similarity}, out.Similarity),
-		r.compare("embedding", g.Embedding8, out.Embedding),
-		r.compare("cam", g.CAM8, flat),
-		r.compare("cam sums", g.CAMSums, sums),
-	)
+	return flat, sums
+}
+
+// levels adds up by how much pixels are off.
+type levels struct {
+	posts, samples, total, above, worst int
+}
+
+// replayPixels compares the pixels of a post, and returns those to go on with.
+func (m *Model) replayPixels(root *os.Root, g golden, r *Replay, sum *levels) ([]uint8, error) {
+	file, err := root.ReadFile(g.Image)
+	if err != nil {
+		return nil, err
+	}
+	image, err := m.Pixels(file, goldenLimits)
+	if err != nil {
+		return nil, err
+	}
+	if digest := sha256.Sum256(image); hex.EncodeToString(digest[:]) == g.PixelsSHA256 {
+		r.EqualPixels++
+	}
+	if g.Pixels == "" {
+		return image, nil
+	}
+	if file, err = root.ReadFile(g.Pixels); err != nil {
+		return nil, err
+	}
+	want, err := pixels.Decode(file, goldenLimits, false)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", g.Pixels, err)
+	}
+	if len(want.Pix) != len(image) {
+		return nil, fmt.Errorf("%s: %d×%d pixels, the bundle takes %d×%d", g.Pixels, want.Width, want.Height, m.Width(), m.Height())
+	}
+	sum.posts++
+	sum.samples += len(image)
+	for i, w := range want.Pix {
+		off := max(int(w)-int(image[i]), int(image[i])-int(w))
+		sum.total += off
+		sum.worst = max(sum.worst, off)
+		if off > 1 {
+			sum.above++
+		}
+	}
+	return want.Pix, nil
 }
 
 // compare holds want against the beginning of got.
@@ -138,10 +221,22 @@ func (r *Replay) compare(what string, want, got []float32) error {
 		return fmt.Errorf("%d golden values of %s for %d", len(want), what, len(got))
 	}
 	for i, w := range want {
-		d := math.Abs(float64(w-got[i])) / max(1, math.Abs(float64(w)))
-		r.Differences[what] = max(r.Differences[what], d)
+		d := math.Abs(float64(w) - float64(got[i]))
+		r.Absolute[what] = max(r.Absolute[what], d)
+		r.Differences[what] = max(r.Differences[what], d/max(1, math.Abs(float64(w))))
 	}
 	return nil
+}
+
+// compareWhole holds all of a reference's values against got.
+func (r *Replay) compareWhole(what string, want, got []float32) error {
+	if len(want) == 0 {
+		return nil // no reference
+	}
+	if len(want) != len(got) {
+		return fmt.Errorf("%d reference values of %s for %d", len(want), what, len(got))
+	}
+	return r.compare(what, want, got)
 }
 
 // Pixels decodes and scales one encoded image as the bundle asks for, into
