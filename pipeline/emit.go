@@ -23,7 +23,8 @@ import (
 type emitter struct {
 	topics config.Topics
 	meta   schemas.ResultMeta
-	now    func() time.Time
+	*privacy
+	now func() time.Time
 }
 
 func (e *emitter) records(b *schemas.Batch) ([]kafka.Record, error) {
@@ -96,11 +97,13 @@ func (e *emitter) tombstone(b *schemas.Batch, row int) kafka.Record {
 }
 
 // identity links an outcome to its input: results and tombstones are keyed by
-// post id, so the input's own key travels as a header.
+// post id, so the input's own key travels as a header, unless it names the author.
 func (e *emitter) identity(b *schemas.Batch, row int, resultID string) []kafka.Header {
 	h := []kafka.Header{{Key: schemas.HeaderResultID, Value: []byte(resultID)}}
 	if keys := schemas.Col[*array.Binary](b.Posts(), schemas.RecordKey); keys.IsValid(row) {
-		h = append(h, kafka.Header{Key: schemas.HeaderInputKey, Value: keys.Value(row)})
+		if key := e.inputKey(b, row, keys.Value(row)); key != nil {
+			h = append(h, kafka.Header{Key: schemas.HeaderInputKey, Value: key})
+		}
 	}
 	return h
 }

@@ -14,11 +14,20 @@ import (
 	"github.com/itrstream/itrstream/schemas/schematest"
 )
 
+func private(t *testing.T, settings ...string) *privacy {
+	t.Helper()
+	cfg, err := config.Load("", nil, settings)
+	require.NoError(t, err)
+	p, err := newPrivacy(cfg.Privacy)
+	require.NoError(t, err)
+	return p
+}
+
 func emitted(t *testing.T, b *schemas.Batch) map[string][]kafka.Record {
 	t.Helper()
 	topics := config.Default().Topics
 	topics.Moderation = "mod-queue"
-	e := &emitter{topics: topics, meta: schemas.ResultMeta{KafkaCluster: "c"}, now: time.Now}
+	e := &emitter{topics: topics, meta: schemas.ResultMeta{KafkaCluster: "c"}, privacy: private(t), now: time.Now}
 	records, err := e.records(b)
 	require.NoError(t, err)
 	byTopic := map[string][]kafka.Record{}
@@ -100,4 +109,33 @@ func TestACutDeadLetterFits(t *testing.T) {
 	require.Equal(t, kafka.Header{Key: schemas.HeaderReason, Value: []byte("forged")}, cut.Headers[0])
 	require.Equal(t, kafka.Header{Key: schemas.HeaderReason, Value: []byte("malformed")}, cut.Headers[1])
 	require.Equal(t, kafka.HeaderCut, cut.Headers[len(cut.Headers)-1].Key)
+}
+
+// The input's key leaves in a header, unless it is the author's id.
+func TestInputKeyIsNoAuthor(t *testing.T) {
+	t.Parallel()
+	const author = "did:plc:wireexample2222222222222"
+	secret := "privacy.author_key=0123456789abcdef0123456789abcdef"
+	for name, c := range map[string]struct {
+		settings  []string
+		key, want string // of private(): want is what remains
+	}{
+		"another key":           {nil, "partition-7", "partition-7"},
+		"dropped":               {nil, author, ""},
+		"hashed":                {[]string{"privacy.authors=hash", secret}, author, "hmac-sha256:5de66105:Gp-Nmto-tzqiZe9rmMaUz9fZHU6cBMOe3X65ytG8qes"},
+		"an address, kept":      {nil, "at://" + author + "/x", "at://" + author + "/x"},
+		"an address, hashed":    {[]string{"privacy.addresses=hash", secret}, "at://" + author + "/x", "at://hmac-sha256:5de66105:Gp-Nmto-tzqiZe9rmMaUz9fZHU6cBMOe3X65ytG8qes/x"},
+		"no address, all alike": {[]string{"privacy.addresses=hash", secret}, "partition-7", "partition-7"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			alloc := memory.NewCheckedAllocator(memory.NewGoAllocator())
+			defer alloc.AssertSize(t, 0)
+			p := private(t, c.settings...)
+			b := schematest.NewBatch(t, alloc, schematest.Record{Key: []byte(c.key), Value: []byte("v")})
+			defer b.Release()
+			schematest.AddPosts(t, alloc, b, schemas.PostFields(), `{"post_author_id":"`+p.key.Hash(author)+`"}`)
+			require.Equal(t, c.want, string(p.inputKey(b, 0, []byte(c.key))))
+		})
+	}
 }

@@ -135,8 +135,16 @@ func (r *runner) build(ctx context.Context, m *model.Model, web media.Fetcher, r
 	if err != nil {
 		return err
 	}
-	meta := schemas.ResultMeta{KafkaCluster: kafkaID, Model: m.Ref(), ConfigDigest: digest}
-	if r.decode, err = decode.New(cfg.Decode, r.alloc); err != nil {
+	private, err := newPrivacy(cfg.Privacy)
+	if err != nil {
+		return err
+	}
+	meta := schemas.ResultMeta{
+		KafkaCluster: kafkaID, Model: m.Ref(), ConfigDigest: digest, Authors: private.named, Address: private.address(),
+	}
+	if r.decode, err = decode.New(cfg.Decode, decode.Settings{
+		Alloc: r.alloc, Author: private.key.Hash, Address: private.address(),
+	}); err != nil {
 		return err
 	}
 	if r.media, err = media.New(cfg.Media, media.Settings{
@@ -156,7 +164,7 @@ func (r *runner) build(ctx context.Context, m *model.Model, web media.Fetcher, r
 	if r.decide, err = decide.New(cfg.Decide, decide.Settings{Meta: meta, Alloc: r.alloc}); err != nil {
 		return err
 	}
-	r.emit = &emitter{topics: cfg.Topics, meta: meta, now: r.now}
+	r.emit = &emitter{topics: cfg.Topics, meta: meta, privacy: private, now: r.now}
 	rowBytes := int64(m.Height()*m.Width()*3 + 4*m.Dim())
 	if most := int64(cfg.Batch.MaxRows) * int64(cfg.Decode.MaxImages) * rowBytes; most > cfg.Queue.MaxBytes {
 		return fmt.Errorf("queue.max_bytes: %d: must be %d or more, for batch.max_rows (%d) posts of decode.max_images (%d) images, %d bytes each: raise it, or lower one of those",

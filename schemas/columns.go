@@ -15,7 +15,7 @@ const (
 	PostSource    = "post_source"     // utf8: bluesky, reddit, …
 	PostOp        = "post_op"         // utf8: create, update, delete
 	PostID        = "post_id"         // utf8
-	PostAuthor    = "post_author_id"  // utf8
+	PostAuthor    = "post_author_id"  // utf8: a keyed hash; the id itself is in the input record alone
 	PostCreatedAt = "post_created_at" // timestamp[us, UTC]
 	PostText      = "post_text"       // utf8: plain text
 	PostLangs     = "post_langs"      // list<utf8>

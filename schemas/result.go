@@ -20,7 +20,7 @@ type Result struct {
 	Source    string    `json:"source"`
 	Op        Op        `json:"op" jsonschema:"enum=create,enum=update"`
 	PostID    string    `json:"post_id"`
-	AuthorID  string    `json:"author_id,omitempty"`
+	AuthorID  string    `json:"author_id,omitempty" jsonschema_description:"keyed hash of the author's id: hmac-sha256, the key's id and base64url, with colons between; absent unless the operator asks for it"`
 	CreatedAt time.Time `json:"created_at,omitzero"`
 	Text      string    `json:"text"`
 	Langs     []string  `json:"langs,omitempty"`

@@ -38,6 +38,12 @@ type ResultMeta struct {
 	KafkaCluster string // the cluster id of the input's brokers, part of result_id
 	Model        ModelRef
 	ConfigDigest string
+	// Authors lets results name their authors, by what decode left of their
+	// ids; else they don't.
+	Authors bool
+	// Address rewrites the images' URLs, which may hold the author's id; nil
+	// keeps them.
+	Address func(string) string
 }
 
 // ResultAt reads one result out of the batch's columns. The row's outcome
@@ -54,7 +60,6 @@ func ResultAt(b *Batch, row int, m ResultMeta, now time.Time) Result {
 		Source:       stringAt(posts, PostSource, row),
 		Op:           Op(stringAt(posts, PostOp, row)),
 		PostID:       stringAt(posts, PostID, row),
-		AuthorID:     stringAt(posts, PostAuthor, row),
 		Text:         stringAt(posts, PostText, row),
 		Langs:        langsAt(posts, row),
 		ParentID:     stringAt(posts, PostParent, row),
@@ -71,6 +76,9 @@ func ResultAt(b *Batch, row int, m ResultMeta, now time.Time) Result {
 			Time:      Col[*array.Timestamp](posts, RecordTime).Value(row).ToTime(arrow.Millisecond),
 		},
 		Timings: MillisOf(b.Timings, now.Sub(b.Fetched)),
+	}
+	if m.Authors {
+		r.AuthorID = stringAt(posts, PostAuthor, row)
 	}
 	if c := Col[*array.Timestamp](posts, PostCreatedAt); c.IsValid(row) {
 		r.CreatedAt = c.Value(row).ToTime(arrow.Microsecond)
@@ -89,6 +97,9 @@ func ResultAt(b *Batch, row int, m ResultMeta, now time.Time) Result {
 	r.Pairs = make([]Pair, 0, end-first)
 	for i := first; i < end; i++ {
 		p := cols.at(i)
+		if m.Address != nil {
+			p.URL = m.Address(p.URL)
+		}
 		if p.Confidence > r.Confidence {
 			r.Relation, r.Confidence = p.Relation, p.Confidence
 		}

@@ -14,6 +14,7 @@ import (
 )
 
 var meta = schemas.ResultMeta{
+	Authors:      true,
 	KafkaCluster: "cluster-a",
 	Model:        schemas.ModelRef{Name: "itr-mini", Version: "1.0.0", Digest: "d1"},
 	ConfigDigest: "c1",

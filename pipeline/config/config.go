@@ -39,6 +39,7 @@ type Config struct {
 	Cluster  Cluster           `mapstructure:"cluster"`
 	Redis    redis.Config      `mapstructure:"redis"`
 	Decide   decide.Config     `mapstructure:"decide"`
+	Privacy  Privacy           `mapstructure:"privacy"`
 	Log      Log               `mapstructure:"log"`
 	Shutdown Shutdown          `mapstructure:"shutdown"`
 }
@@ -152,6 +153,7 @@ func Default() Config {
 		Cluster:  Cluster{Config: cluster.DefaultConfig(), Snapshots: Snapshots{Every: 5 * time.Minute}},
 		Redis:    redis.DefaultConfig(),
 		Decide:   decide.DefaultConfig(),
+		Privacy:  Privacy{Authors: Drop, Addresses: Keep},
 		Log:      Log{Level: "info", Format: "text"},
 		Shutdown: Shutdown{Timeout: 20 * time.Second},
 	}
@@ -176,6 +178,7 @@ func (c Config) Validate() error {
 		{"cluster", c.Cluster.Validate()},
 		{"redis", c.Redis.Validate()},
 		{"decide", c.Decide.Validate()},
+		{"privacy", c.Privacy.validate()},
 		{"log", c.Log.validate()},
 		{"shutdown", c.Shutdown.validate()},
 	} {
@@ -306,15 +309,20 @@ func (c Config) Namespace() string {
 // Digest identifies what decides about a post: the same post, bundle and
 // digest give the same label. calibration is the digest of Model.Calibration's
 // file, empty without one. Addresses, credentials, sizes of queues and the like are no
-// part of it.
+// part of it; of the key that hashes author ids its id is, for rules see the hashes.
 func (c Config) Digest(calibration string) (string, error) {
+	key, err := c.Privacy.Key()
+	if err != nil {
+		return "", err
+	}
 	decides, err := json.Marshal(struct {
 		Decode      decode.Config
 		Media       []int64
 		Calibration string
 		Cluster     cluster.Config
 		Decide      decide.Config
-	}{c.Decode, []int64{c.Media.MaxBytes, c.Media.MaxPixels, int64(c.Media.MaxSide)}, calibration, c.Cluster.Config, c.Decide})
+		Privacy     []string
+	}{c.Decode, []int64{c.Media.MaxBytes, c.Media.MaxPixels, int64(c.Media.MaxSide)}, calibration, c.Cluster.Config, c.Decide, []string{c.Privacy.Authors, c.Privacy.Addresses, key.ID()}})
 	if err != nil {
 		return "", fmt.Errorf("config: digest: %w", err)
 	}

@@ -150,6 +150,11 @@ func TestDigestIsOfWhatDecides(t *testing.T) {
 	for _, decides := range []string{"decode.max_images=3", "media.max_pixels=1000", "cluster.k=9"} {
 		require.NotEqual(t, base, digest(decides), decides)
 	}
+	// Rules see the hashes of author ids, so a replay needs the same key.
+	one, other := "privacy.author_key="+strings.Repeat("1", 32), "privacy.author_key="+strings.Repeat("2", 32)
+	require.NotEqual(t, base, digest("privacy.authors=hash", one))
+	require.NotEqual(t, digest("privacy.authors=hash", one), digest("privacy.authors=hash", other))
+	require.Equal(t, digest("privacy.authors=hash", one), digest("privacy.authors=hash", one))
 }
 
 func TestEveryKeyHasAVariable(t *testing.T) {
@@ -173,6 +178,40 @@ func TestReferenceListsEveryKeyWithItsDefault(t *testing.T) {
 	keys, err := config.Keys()
 	require.NoError(t, err)
 	require.ElementsMatch(t, keys, file.AllKeys())
+}
+
+func TestHashingNeedsAKey(t *testing.T) {
+	t.Parallel()
+	load := func(settings ...string) (config.Config, error) { return config.Load("", nil, settings) }
+	for _, needs := range []string{"privacy.authors=hash", "privacy.addresses=hash"} {
+		_, err := load(needs)
+		require.ErrorContains(t, err, "privacy.author_key: missing")
+		require.ErrorContains(t, err, "openssl rand -hex 32")
+	}
+	_, err := load("privacy.author_key=" + strings.Repeat("1", 32))
+	require.ErrorContains(t, err, "nothing is hashed")
+	_, err = load("privacy.authors=plain", "privacy.addresses=plain")
+	require.ErrorContains(t, err, `privacy.authors: "plain"`)
+	require.ErrorContains(t, err, `privacy.addresses: "plain"`)
+
+	short, err := load("privacy.authors=hash", "privacy.author_key=hunter2")
+	require.NoError(t, err)
+	_, err = short.Digest("")
+	require.ErrorContains(t, err, "privacy.author_key: has 7 bytes")
+	require.NotContains(t, err.Error(), "hunter2")
+	missing, err := load("privacy.authors=hash", "privacy.author_key_file=no-such-file")
+	require.NoError(t, err)
+	_, err = missing.Privacy.Key()
+	require.ErrorContains(t, err, "privacy.author_key_file")
+	file, err := load("privacy.authors=hash", "privacy.author_key_file="+write(t, strings.Repeat("1", 32)+"\n"))
+	require.NoError(t, err)
+	inline, err := load("privacy.authors=hash", "privacy.author_key="+strings.Repeat("1", 32))
+	require.NoError(t, err)
+	a, err := file.Privacy.Key()
+	require.NoError(t, err)
+	b, err := inline.Privacy.Key()
+	require.NoError(t, err)
+	require.Equal(t, a.Hash("x"), b.Hash("x"))
 }
 
 func TestNoSecretInErrors(t *testing.T) {

@@ -49,7 +49,7 @@ func FuzzDecode(f *testing.F) {
 		defer mem.AssertSize(t, 0)
 		b := schematest.NewBatch(t, mem, schematest.Record{Value: good}, record, schematest.Record{Offset: 2, Value: good})
 		defer b.Release()
-		stage, err := decode.New(cfg, mem)
+		stage, err := decode.New(cfg, decode.Settings{Alloc: mem})
 		require.NoError(t, err)
 		require.NoError(t, stage.Process(t.Context(), b))
 
@@ -167,7 +167,7 @@ func benchmark(b *testing.B, value string) {
 	}
 	batch := schematest.NewBatch(b, memory.DefaultAllocator, schematest.Values(values...)...)
 	defer batch.Release()
-	stage, err := decode.New(decode.DefaultConfig(), memory.DefaultAllocator)
+	stage, err := decode.New(decode.DefaultConfig(), decode.Settings{Alloc: memory.DefaultAllocator})
 	require.NoError(b, err)
 	b.SetBytes(int64(rows * len(value)))
 	b.ReportAllocs()

@@ -176,7 +176,7 @@ func TestStrangeButGood(t *testing.T) {
 	defer mem.AssertSize(t, 0)
 	b := schematest.NewBatch(t, mem, schematest.Values(post(`,"text":"`+quoted+`"`), commit(`{"text":"`+quoted+`"}`))...)
 	defer b.Release()
-	stage, err := decode.New(decode.DefaultConfig(), mem)
+	stage, err := decode.New(decode.DefaultConfig(), decode.Settings{Alloc: mem})
 	require.NoError(t, err)
 	require.NoError(t, stage.Process(t.Context(), b))
 	for row := range 2 {
@@ -262,7 +262,7 @@ func TestProcessAgain(t *testing.T) {
 	defer mem.AssertSize(t, 0)
 	b := schematest.NewBatch(t, mem, schematest.Values(post(`,"media":[{"data":"Z29vZA=="}]`), "bad")...)
 	defer b.Release()
-	stage, err := decode.New(decode.DefaultConfig(), mem)
+	stage, err := decode.New(decode.DefaultConfig(), decode.Settings{Alloc: mem})
 	require.NoError(t, err)
 
 	cancelled, cancel := context.WithCancel(t.Context())
@@ -283,7 +283,7 @@ func TestNullsAreCounted(t *testing.T) {
 	defer mem.AssertSize(t, 0)
 	b := schematest.NewBatch(t, mem, schematest.Values(post(`,"media":[{},{"data":"Z29vZA=="},{"url":"https://media.example/a.jpg"}]`))...)
 	defer b.Release()
-	stage, err := decode.New(decode.DefaultConfig(), mem)
+	stage, err := decode.New(decode.DefaultConfig(), decode.Settings{Alloc: mem})
 	require.NoError(t, err)
 	require.NoError(t, stage.Process(t.Context(), b))
 	assert.Equal(t, 2, schemas.Col[*array.Binary](b.Pairs(), schemas.PairImage).NullN())
@@ -297,7 +297,7 @@ func TestEmptyBatch(t *testing.T) {
 func TestConfig(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, decode.DefaultConfig().Validate())
-	_, err := decode.New(decode.Config{Format: "avro", MaxTextBytes: -1, MaxImages: 1, MaxImageBytes: 1, BlueskyCDN: "ftp://x"}, memory.DefaultAllocator)
+	_, err := decode.New(decode.Config{Format: "avro", MaxTextBytes: -1, MaxImages: 1, MaxImageBytes: 1, BlueskyCDN: "ftp://x"}, decode.Settings{})
 	assert.EqualError(t, err, `decode: format: "avro" is not one of auto, post, jetstream
 max_message_bytes: 0 is not between 1024 and 1073741824
 max_text_bytes: -1 is not between 1 and 16777216

@@ -122,7 +122,7 @@ func (e *event) post(cfg *Config, end int) (post, fault) {
 		f.add(schemas.ReasonTooLarge, "the post's URI has %d bytes, more than %d", len(uri), maxID)
 	}
 	if op == schemas.OpDelete || f.found() {
-		return post{op: op, id: uri, source: blueskySource}, f
+		return post{op: op, id: uri, source: blueskySource, author: e.did}, f
 	}
 
 	f.merge(e.body)

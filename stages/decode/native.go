@@ -90,7 +90,7 @@ func (n *native) post(cfg *Config) (post, fault) {
 		f.add(schemas.ReasonMalformed, "post_id: absent or empty")
 	}
 	if n.p.op == schemas.OpDelete {
-		return post{op: schemas.OpDelete, id: n.p.id, source: n.p.source}, f
+		return post{op: schemas.OpDelete, id: n.p.id, source: n.p.source, author: n.p.author}, f
 	}
 	f.merge(n.body)
 	n.p.checkSizes(cfg, &f)

@@ -13,19 +13,40 @@ import (
 
 const stageName = "decode"
 
+// Settings are what the wiring gives the stage.
+type Settings struct {
+	Alloc memory.Allocator
+	// Author is what a post calls its author from here on: a keyed hash, or
+	// nothing. The id itself stays in the input record. nil keeps it.
+	Author func(id string) string
+	// Address is the same for post ids and URIs, which may hold their
+	// author's id. nil keeps them.
+	Address func(address string) string
+}
+
 // Stage adds PostFields to a batch and makes its table of pairs. It is safe
 // for concurrent use.
 type Stage struct {
-	cfg   Config
-	alloc memory.Allocator
+	cfg      Config
+	settings Settings
 }
 
 // New checks the configuration.
-func New(cfg Config, alloc memory.Allocator) (*Stage, error) {
+func New(cfg Config, settings Settings) (*Stage, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("decode: %w", err)
 	}
-	return &Stage{cfg: cfg, alloc: alloc}, nil
+	return &Stage{cfg: cfg, settings: settings}, nil
+}
+
+// rename takes its author's id out of a post.
+func (s *Stage) rename(p *post) {
+	if s.settings.Author != nil {
+		p.author = s.settings.Author(p.author)
+	}
+	if address := s.settings.Address; address != nil {
+		p.id, p.uri, p.parent = address(p.id), address(p.uri), address(p.parent)
+	}
 }
 
 // Process decodes every record of the batch. A record that is no post becomes
@@ -33,7 +54,7 @@ func New(cfg Config, alloc memory.Allocator) (*Stage, error) {
 func (s *Stage) Process(ctx context.Context, b *schemas.Batch) error {
 	values := schemas.Col[*array.Binary](b.Posts(), schemas.RecordValue)
 	keys := schemas.Col[*array.Binary](b.Posts(), schemas.RecordKey)
-	out := newColumns(s.alloc)
+	out := newColumns(s.settings.Alloc)
 	defer out.release()
 	rejects := make(map[int]fault)
 
@@ -57,6 +78,7 @@ func (s *Stage) Process(ctx context.Context, b *schemas.Batch) error {
 			out.appendNull()
 			continue
 		}
+		s.rename(&p)
 		out.append(row, p)
 	}
 

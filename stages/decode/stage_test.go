@@ -36,7 +36,7 @@ func run(t testing.TB, cfg decode.Config, records ...schematest.Record) []outcom
 	defer mem.AssertSize(t, 0)
 	b := schematest.NewBatch(t, mem, records...)
 	defer b.Release()
-	stage, err := decode.New(cfg, mem)
+	stage, err := decode.New(cfg, decode.Settings{Alloc: mem})
 	require.NoError(t, err)
 	require.NoError(t, stage.Process(t.Context(), b))
 	return outcomes(t, b)
@@ -107,5 +107,29 @@ func TestGolden(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, string(bytes.TrimSpace(want)), string(bytes.TrimSpace(got)))
 		})
+	}
+}
+
+// What names an author is replaced before anybody else sees it, in deletes too.
+func TestAuthorsAreRenamed(t *testing.T) {
+	t.Parallel()
+	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+	defer mem.AssertSize(t, 0)
+	b := schematest.NewBatch(t, mem, schematest.Values(
+		`{"schema":"post.v1","post_id":"at://SECRET/1","author_id":"SECRET","parent_id":"at://SECRET/0","provenance":{"uri":"at://SECRET/1"}}`,
+		`{"schema":"post.v1","post_id":"1","op":"delete","author_id":"SECRET"}`,
+		`{"did":"did:plc:SECRET","time_us":1,"kind":"commit","commit":{"operation":"create","collection":"app.bsky.feed.post","rkey":"3k",
+		  "record":{"text":"x","reply":{"parent":{"uri":"at://did:plc:SECRET/app.bsky.feed.post/3j"}}}}}`,
+		`{"did":"did:plc:SECRET","time_us":1,"kind":"commit","commit":{"operation":"delete","collection":"app.bsky.feed.post","rkey":"3k"}}`,
+	)...)
+	defer b.Release()
+	hide := func(s string) string { return strings.ReplaceAll(s, "SECRET", "hidden") }
+	stage, err := decode.New(decode.DefaultConfig(), decode.Settings{Alloc: mem, Author: hide, Address: hide})
+	require.NoError(t, err)
+	require.NoError(t, stage.Process(t.Context(), b))
+	for row, o := range outcomes(t, b) {
+		require.Contains(t, string(o.Post), "hidden", row)
+		require.Contains(t, string(o.Post), schemas.PostAuthor, row)
+		require.NotContains(t, string(o.Post), "SECRET", row)
 	}
 }
