@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/itrstream/itrstream/stages"
 )
 
 // planSample adds pairs to the sample: while it fits all of them, and then in
@@ -174,6 +176,7 @@ func (s *Stage) install(ctx context.Context, before *centroids, points []pair, m
 	if err != nil {
 		return nil, err
 	}
+	stages.Reach(ctx, stages.BeforeInit)
 	reply, err := s.settings.Store.Init(ctx, request)
 	s.doubt()
 	if err != nil {
@@ -182,6 +185,7 @@ func (s *Stage) install(ctx context.Context, before *centroids, points []pair, m
 	if reply.Status != FoldOK {
 		return set, nil
 	}
+	stages.Reach(ctx, stages.AfterInit)
 	s.settings.Log.InfoContext(ctx, "first centroids installed", "stage", "cluster",
 		"clusters", len(request.Rows), "pairs", set.sample.count)
 	if set, err = s.read(ctx); err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/itrstream/itrstream/schemas"
+	"github.com/itrstream/itrstream/stages"
 )
 
 // Fold assigns a batch that starts at the cursor, moves the centroids, and
@@ -79,10 +80,21 @@ func (f *fold) try(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if p.ledger != nil {
+		stages.Reach(ctx, stages.BeforeReseed)
+	}
 	reply, err := f.stage.settings.Store.Fold(ctx, p.request)
 	if err != nil {
 		f.stage.doubt()
 		return err
+	}
+	if reply.Status == FoldOK {
+		switch {
+		case p.sample != nil:
+			stages.Reach(ctx, stages.DuringBootstrap)
+		case p.ledger != nil:
+			stages.Reach(ctx, stages.AfterReseed)
+		}
 	}
 	return f.settle(set, p, reply)
 }
