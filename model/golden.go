@@ -116,7 +116,7 @@ func (m *Model) replay(ctx context.Context, root *os.Root, posts []golden) (Repl
 			return r, fmt.Errorf("golden post %d, %s: %w", i, g.Image, err)
 		}
 		in.Texts, in.Images = append(in.Texts, g.Text), append(in.Images, image)
-		in.Pairs = append(in.Pairs, PairRef{Text: int32(i), Image: int32(i)}) //nolint:gosec // far fewer posts than that
+		in.Pairs = append(in.Pairs, PairRef{Text: int32(i), Image: int32(i)})
 	}
 	if sum.posts == n {
 		r.PixelErrors = &PixelErrors{Max: sum.worst, Mean: float64(sum.total) / float64(sum.samples), Above: float64(sum.above) / float64(sum.samples)}

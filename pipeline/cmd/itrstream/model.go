@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -83,19 +84,24 @@ func printManifest(w io.Writer, m model.Manifest, digest string) error {
 }
 
 // errDiffers is what verify ends with when it has printed how.
-var errDiffers = errors.New("the bundle does not compute here what its maker computed")
+var errDiffers = errors.New("the bundle does not compute here what is on record")
 
 func verifyCommand() *cobra.Command {
 	var flags configFlags
 	var asJSON bool
+	var golden string
 	cmd := &cobra.Command{
 		Use:   "verify BUNDLE",
 		Short: "Replay a bundle's golden posts and print the differences",
 		Long: `Verify runs the posts that the bundle carries through tokenizer, pixels and
 graphs, and compares with what the bundle's maker got. Token ids and pixels must
-be equal, numbers within 0.001; it fails when they are not.`,
+be equal, numbers within 0.001; it fails when they are not.
+
+With --golden it replays the posts of another folder: python -m itr parity writes
+what Hugging Face and PyTorch make of 100 posts.`,
 		Example: `  itrstream model verify model/bundles/itr-mini
   itrstream model verify model/bundles/itr-mini --json
+  itrstream model verify bundles/itr-paper --golden parity/reference
   itrstream model verify model/bundles/itr-mini --set model.device=cuda:0`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
@@ -105,7 +111,7 @@ be equal, numbers within 0.001; it fails when they are not.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, m.Close()) }()
-			got, err := m.Verify(cmd.Context(), args[0])
+			got, err := m.Verify(cmd.Context(), cmp.Or(golden, args[0]))
 			if err != nil {
 				return err
 			}
@@ -119,6 +125,7 @@ be equal, numbers within 0.001; it fails when they are not.`,
 		},
 	}
 	flags.add(cmd)
+	cmd.Flags().StringVar(&golden, "golden", "", "replay the golden posts of this `folder` instead of the bundle's own")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
 }
@@ -130,8 +137,11 @@ func printReplay(out io.Writer, r model.Replay, asJSON bool) error {
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(w, "token ids\tequal in %d of %d posts\n", r.EqualIDs, r.Posts)
 	fmt.Fprintf(w, "pixels\tequal in %d of %d posts\n", r.EqualPixels, r.Posts)
+	if e := r.PixelErrors; e != nil {
+		fmt.Fprintf(w, "pixel errors\tat most %d of 255 levels, %.2g on average, above 1 in a share of %.2g\n", e.Max, e.Mean, e.Above)
+	}
 	for _, what := range []string{"text", "image", "logits", "similarity", "embedding", "cam", "cam sums"} {
-		fmt.Fprintf(w, "%s\tlargest difference %.1e\n", what, r.Differences[what])
+		fmt.Fprintf(w, "%s\tlargest difference %.1e, relative to numbers above 1 %.1e\n", what, r.Absolute[what], r.Differences[what])
 	}
 	return w.Flush()
 }
