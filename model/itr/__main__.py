@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from itr import training_commands
+from itr import bundle_commands, training_commands
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -80,17 +80,24 @@ def main(arguments: list[str] | None = None) -> int:
     export.add_argument("--half", action="store_true", help="towers in float16, for accelerators: half the size")
     export.add_argument("--force", action="store_true", help="replace a bundle that is there")
 
-    training = training_commands.register(jobs)
+    others = training_commands.register(jobs) | bundle_commands.register(jobs)
 
     chosen = parser.parse_args(arguments)
     try:
         return (
             {"mini": _mini, "verify": _verify, "wordpiece-golden": _wordpieces, "import": _import, "export": _export}
-            | training
+            | others
         )[chosen.job](chosen)
-    except (ValueError, RuntimeError) as error:
+    except ModuleNotFoundError as error:
+        extra = "ocr" if chosen.job == "ocr" else "train"
+        print(f"itr {chosen.job}: needs {error.name}, not installed: pip install -e 'model[{extra}]'", file=sys.stderr)
+        return 1
+    except (ValueError, RuntimeError, OSError) as error:
         print(f"itr {chosen.job}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"itr {chosen.job}: interrupted", file=sys.stderr)
+        return 130
 
 
 def _mini(chosen: argparse.Namespace) -> int:

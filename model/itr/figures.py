@@ -8,8 +8,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from itr.bundle import LABELS
+from itr.folder import replacing
 from itr.protocols import Curve
-from itr.runs import replacing
 
 _PARTS = {"t": "text represented", "v": "image adds", "tv": "relation"}
 

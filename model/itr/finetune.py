@@ -18,11 +18,12 @@ from tqdm import tqdm
 
 from itr import figures, objective, order, protocols, scores
 from itr.embed import embed, embed_all
+from itr.folder import replacing
 from itr.labelled import Labelled
 from itr.logs import log, report
 from itr.pairs import Pair, digest
 from itr.protocols import Curve
-from itr.runs import Run, replacing
+from itr.runs import Run
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,13 @@
-"""Folders that appear whole or not at all, and never replace what they are not asked to."""
+"""Folders and files that appear whole or not at all; folders never replace what they are not asked to."""
 
+import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -29,3 +32,19 @@ def fresh(out: Path, marker: str, force: bool) -> Iterator[Path]:
         work.rename(out)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a name to write to, which takes `path`'s place when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    yield part
+    with part.open("rb") as written:
+        os.fsync(written.fileno())
+    os.replace(part, path)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    with replacing(path) as part:
+        part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

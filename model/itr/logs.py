@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from itr.folder import write_json
 from itr.protocols import Curve
-from itr.runs import write_json
 
 
 def report(paper: Curve, honest: Curve) -> dict[str, Any]:

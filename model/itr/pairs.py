@@ -5,6 +5,7 @@ Pictures stay where they are until asked for; texts are kept in memory. Whatever
 file and the row.
 """
 
+import base64
 import hashlib
 import io
 import json
@@ -18,8 +19,11 @@ from urllib.parse import unquote, urlparse
 
 from PIL import Image, UnidentifiedImageError
 
+from itr.bundle import LABELS
+
 POST_LENGTH = 140  # characters kept of each Twitter100k text, OCR text and caption
 RELATIONS = 4
+POST = "post.v1"
 
 
 class DataError(ValueError):
@@ -70,14 +74,14 @@ class Pair:
 
 def read(path: Path, *, image_column: str | None = None) -> list[Pair]:
     """All pairs of an unlabelled data set in its own order; the layout is told from what lies at `path`."""
+    if not path.exists():
+        raise DataError(f"{path}: no such data set")
     if (path / "text.txt").is_file():
         return _some(twitter100k(path), path)
     if path.suffix == ".jsonl":
         return _some(list(jsonl(path)), path)
     if path.suffix == ".parquet" or (path.is_dir() and any(path.rglob("*.parquet"))):
         return _some(parquet(path, image_column=image_column), path)
-    if not path.exists():
-        raise DataError(f"{path}: no such data set")
     raise DataError(f"{path}: neither a .jsonl file, nor Parquet, nor a folder with text.txt and images/ (Twitter100k)")
 
 
@@ -119,9 +123,29 @@ def side_text(path: Path) -> str | None:
 def jsonl(path: Path) -> Iterator[Pair]:
     """One post a line: {"text", "image"} with optional "id", "ocr", "caption", "relation", or a post of schema post.v1.
 
-    A post of schema post.v1 gives one pair for each picture. Pictures are paths (relative ones lie beside the file) or
-    file: URLs.
+    A post of schema post.v1 gives one pair for each picture. Pictures are paths (relative ones lie beside the file),
+    file: URLs, or in a post.v1 the base64 of their bytes.
     """
+    spill = tempfile.TemporaryFile(prefix="itr-pictures-")  # noqa: SIM115 (it lives as long as its pairs)
+    for where, row in json_rows(path):
+        for suffix, media in row_pictures(row, where):
+            if media.get("data"):
+                picture = _inline(media["data"], spill, where)
+            else:
+                picture = Picture(_local(media["url"], path.parent, where))
+            yield Pair(
+                id=str(row.get("id") or row.get("post_id") or where.rpartition(" ")[2]) + suffix,
+                text=row["text"],
+                picture=picture,
+                where=where,
+                ocr=row.get("ocr"),
+                caption=row.get("caption"),
+                relation=relation_of(row.get("relation"), where),
+            )
+
+
+def json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where each line stands, and its object; "text" is a string, "" where a post.v1 leaves it out."""
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
@@ -131,31 +155,47 @@ def jsonl(path: Path) -> Iterator[Pair]:
                 row = json.loads(line)
             except ValueError as error:
                 raise DataError(f"{where}: not JSON: {error}") from error
+            if isinstance(row, dict) and row.get("schema") == POST and row.get("text") is None:
+                row["text"] = ""
             if not isinstance(row, dict) or not isinstance(row.get("text"), str):
                 raise DataError(f'{where}: a post is an object with a string "text"')
-            for key, image in _pictures(row, where):
-                yield Pair(
-                    id=str(row.get("id") or row.get("post_id") or number) + key,
-                    text=row["text"],
-                    picture=Picture(_local(image, path.parent, where)),
-                    where=where,
-                    ocr=row.get("ocr"),
-                    caption=row.get("caption"),
-                    relation=relation_of(row.get("relation"), where),
-                )
+            yield where, row
 
 
-def _pictures(row: dict[str, Any], where: str) -> Iterator[tuple[str, str]]:
-    """Suffix of the pair's id and address of each picture of one JSON line."""
+def row_pictures(row: dict[str, Any], where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Suffix of the pair's id, and "url" or "data", of each picture of one JSON line."""
     if isinstance(row.get("image"), str):
-        yield "", row["image"]
+        yield "", {"url": row["image"]}
         return
     media = row.get("media")
+    if media is None and row.get("schema") == POST:
+        return
     if not isinstance(media, list):
         raise DataError(f'{where}: neither "image" (a path) nor "media" (a list)')
-    images = [item for item in media if isinstance(item, dict) and item.get("kind") == "image" and item.get("url")]
-    for item in images:
-        yield "" if len(images) == 1 else f"#{item.get('index', 0)}", item["url"]
+    images = [
+        (item.get("index", place), item)
+        for place, item in enumerate(media)
+        if isinstance(item, dict)
+        and (item.get("kind") or "image") == "image"
+        and any(isinstance(item.get(key), str) and item[key] for key in ("url", "data"))
+    ]
+    for index, item in images:
+        yield "" if len(images) == 1 else f"#{index}", item
+
+
+def _inline(data: str, spill: IO[bytes], where: str) -> Picture:
+    try:
+        encoded = base64.b64decode(data, validate=True)
+    except ValueError as error:
+        raise DataError(f"{where}: the data of a picture is not base64: {error}") from error
+    return _spilled(encoded, "(in the row)", spill)
+
+
+def _spilled(encoded: bytes, name: str, spill: IO[bytes]) -> Picture:
+    offset = spill.tell()
+    spill.write(encoded)
+    spill.flush()
+    return Picture(Path(name), offset, len(encoded), spill)
 
 
 def _local(image: str, folder: Path, where: str) -> Path:
@@ -180,7 +220,6 @@ def parquet(path: Path, *, split: str | None = None, image_column: str | None = 
     pairs: list[Pair] = []
     for file in files:
         pairs.extend(_parquet_rows(file, spill, image_column))
-    spill.flush()
     return pairs
 
 
@@ -228,19 +267,21 @@ def _image_column(schema: Any) -> str | None:
 
 def _cell(cell: dict[str, Any] | None, folder: Path, spill: IO[bytes], where: str) -> Picture:
     if cell and cell.get("bytes") is not None:
-        offset = spill.tell()
-        spill.write(cell["bytes"])
-        return Picture(Path(cell.get("path") or "(in the row)"), offset, len(cell["bytes"]), spill)
+        return _spilled(cell["bytes"], cell.get("path") or "(in the row)", spill)
     if cell and cell.get("path"):
         return Picture(folder / cell["path"])
     raise DataError(f"{where}: the picture has neither bytes nor a path")
 
 
 def relation_of(value: Any, where: str) -> int | None:
-    """The relation's id 0…3; None for rows without one."""
+    """The relation's id 0…3, given as such or by its name; None for rows without one."""
+    if value in LABELS:
+        return LABELS.index(value)
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value < RELATIONS):
         return value
-    raise DataError(f"{where}: relation is {value!r}, not 0…3 (2·text_is_represented + image_adds)")
+    raise DataError(
+        f"{where}: relation is {value!r}, not 0…3 (2·text_is_represented + image_adds) or one of {', '.join(LABELS)}"
+    )
 
 
 def check_pictures(pairs: Iterable[Pair]) -> None:

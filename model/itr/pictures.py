@@ -1,7 +1,7 @@
 """Picture files → the uint8 pixels of an image tower, as a bundle's manifest says. Needs no torch."""
 
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -9,9 +9,9 @@ from PIL import Image, ImageOps
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
-def load(path: Path, settings: dict[str, Any]) -> np.ndarray:
-    """uint8 [height, width_pixels, 3] of a file, by the manifest's image settings."""
-    with Image.open(path) as opened:
+def load(file: Path | IO[bytes], settings: dict[str, Any]) -> np.ndarray:
+    """uint8 [height, width_pixels, 3] of a picture file, by the manifest's image settings."""
+    with Image.open(file) as opened:
         image = ImageOps.exif_transpose(opened) if settings["exif"] == "apply" else opened
         return fit(image.convert("RGB"), settings)
 

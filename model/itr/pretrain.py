@@ -30,11 +30,12 @@ from tqdm import tqdm
 
 from itr import clusters, figures, objective, order, protocols
 from itr.embed import Embedded, check_sides, embed, embed_all, embed_for_clusters
+from itr.folder import replacing
 from itr.labelled import Labelled
 from itr.logs import log, report
 from itr.pairs import DataError, Pair, digest
 from itr.protocols import Curve
-from itr.runs import Run, read_state, replacing
+from itr.runs import Run, read_state
 from itr.workers import Workers
 
 PAPER_SIZE, PAPER_SUBSET = 100_000, 5_000

@@ -8,25 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import transformers
 from PIL import Image
 from torch import Tensor, nn
 
-from itr import vocabulary
+from itr import pictures, vocabulary
 from itr.checkpoint import Checkpoint
 from itr.pairs import Pair
+from itr.pieces import TOKENIZERS
 from itr.regions import Regions
 from itr.single_tower import SingleTowerModel
-from itr.towers import BertText, Normalised, Preprocessing, TextTower
+from itr.towers import BertText, Normalised, TextTower, fitting
 from itr.two_tower import TwoTowerModel
-
-_TOKENIZERS = {
-    "wordpiece": transformers.BertTokenizer,
-    "roberta": transformers.RobertaTokenizer,
-    "clip": transformers.CLIPTokenizer,
-    "bertweet": transformers.BertweetTokenizer,  # normalisation is off by default, as the paper had it
-}
-_RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 class Words:
@@ -34,7 +26,7 @@ class Words:
 
     def __init__(self, folder: Path, tower: TextTower) -> None:
         found = vocabulary.find(folder, tower)
-        self.tokenizer = _TOKENIZERS[found.settings["type"]].from_pretrained(str(folder), local_files_only=True)
+        self.tokenizer = TOKENIZERS[found.settings["type"]].from_pretrained(str(folder), local_files_only=True)
         self.max_tokens = tower.max_tokens
 
     def __call__(self, texts: Sequence[str], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -43,19 +35,6 @@ class Words:
             list(texts), padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt"
         )
         return found["input_ids"].to(device), found["attention_mask"].to(device)
-
-
-def pixels(image: Image.Image, side: int, how: Preprocessing) -> np.ndarray:
-    """uint8 [side, side, 3] of an RGB picture, resized (and cut) as the processor of the tower does."""
-    size = (side, side)
-    if how.fit == "squash":
-        return np.asarray(image.resize(size, _RESAMPLING[how.resize]))
-    short, long = sorted(image.size)
-    scaled = int(how.shortest_edge * long / short)
-    size = (how.shortest_edge, scaled) if image.width <= image.height else (scaled, how.shortest_edge)
-    found = image.resize(size, _RESAMPLING[how.resize])
-    left, top = (found.width - side) // 2, (found.height - side) // 2
-    return np.asarray(found.crop((left, top, left + side, top + side)))
 
 
 class ReadingTwoTower(TwoTowerModel):
@@ -72,8 +51,8 @@ class ReadingTwoTower(TwoTowerModel):
         return self.text(*self.words(texts, self.classifier.weight.device))
 
     def encode_image(self, images: Sequence[Image.Image]) -> Tensor:
-        tower = self.variant.image
-        batch = np.stack([pixels(image, tower.side, tower.preprocessing) for image in images])
+        settings = fitting(self.variant.image)
+        batch = np.stack([pictures.fit(image, settings) for image in images])
         return self.image(self.normalised(torch.from_numpy(batch).to(self.classifier.weight.device)))
 
 

@@ -8,12 +8,12 @@ state.pt        everything the next iteration depends on; removed at the end
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from itr.folder import replacing, write_json
 
 SETTINGS, METRICS, STATE, DONE = "run.json", "metrics.jsonl", "state.pt", "done.json"
 
@@ -83,19 +83,3 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 def _load(folder: Path) -> dict[str, Any]:
     return torch.load(folder / STATE, map_location="cpu", weights_only=True)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Gives a name to write to, which takes `path`'s place when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    yield part
-    with part.open("rb") as written:
-        os.fsync(written.fileno())
-    os.replace(part, path)
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    with replacing(path) as part:
-        part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

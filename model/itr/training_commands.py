@@ -194,7 +194,7 @@ def _finetune(chosen: argparse.Namespace) -> int:
 def _fakenews(chosen: argparse.Namespace) -> int:
     from itr import labelled, order, protocols
     from itr.embed import embed_all
-    from itr.runs import write_json
+    from itr.folder import write_json
 
     target = chosen.out / "log" / f"fake-news_{_run_name(chosen)}.json"
     _absent(target, chosen.force)

@@ -12,11 +12,11 @@ import transformers
 from PIL import Image
 from tiny import write_picture
 
-from itr import checkpoint, reading, regions
+from itr import checkpoint, pictures, reading, regions
 from itr.__main__ import main
 from itr.pairs import DataError, Pair, Picture
 from itr.single_tower import Lxmert, VisualBert
-from itr.towers import ClipImage, VitImage
+from itr.towers import ClipImage, VitImage, fitting
 
 BERT_ROWS = 30522
 
@@ -125,12 +125,12 @@ def test_models_that_cannot_be(
 def test_pixels_squash_and_crop() -> None:
     wide = Image.new("RGB", (300, 100), (255, 0, 0))
     wide.paste((0, 0, 255), (100, 0, 200, 100))
-    squashed = reading.pixels(wide, 224, VitImage.preprocessing)
+    squashed = pictures.fit(wide, fitting(VitImage()))
     assert squashed.shape == (224, 224, 3)
     assert squashed[0, 5].tolist() == squashed[0, 218].tolist() == [255, 0, 0]
     # Cropped, the middle third is all there is.
     for image in (wide, wide.rotate(90, expand=True)):
-        cropped = reading.pixels(image, 224, ClipImage.preprocessing)
+        cropped = pictures.fit(image, fitting(ClipImage()))
         assert cropped.shape == (224, 224, 3)
         assert (cropped[5:-5, 5:-5] == [0, 0, 255]).all()
 

@@ -1,5 +1,6 @@
 """Unlabelled data sets in each layout, and what is said of broken ones."""
 
+import base64
 import json
 from pathlib import Path
 
@@ -47,20 +48,24 @@ def test_unreadable_pictures_are_named_with_their_rows(tmp_path: Path) -> None:
 
 def test_jsonl_rows_and_posts(tmp_path: Path) -> None:
     write_picture(tmp_path / "pics" / "a b.png")
+    inline = base64.b64encode(write_picture(tmp_path / "inline.png", (1, 2, 3)).read_bytes()).decode()
     media = [
         {"index": 0, "kind": "image", "url": "pics/a%20b.png"},
         {"index": 1, "kind": "video", "url": "v.mp4"},
         {"index": 2, "kind": "image", "url": f"file://{tmp_path}/pics/a%20b.png"},
     ]
     rows = [
-        {"id": "x", "text": "simple", "image": "pics/a b.png", "ocr": "sale", "caption": "a shop", "relation": 3},
+        {"id": "x", "text": "simple", "image": "pics/a b.png", "ocr": "sale", "caption": "a shop", "relation": "both"},
         {"schema": "post.v1", "post_id": "p9", "text": "two pictures", "media": media},
         {"schema": "post.v1", "post_id": "p10", "text": "none", "media": []},
+        {"schema": "post.v1", "op": "delete", "post_id": "p11"},
+        {"schema": "post.v1", "post_id": "p12", "media": [{"data": inline, "url": "https://x.example/a.png"}]},
     ]
     path = tmp_path / "posts.jsonl"
     path.write_text("\n".join(json.dumps(row) for row in rows) + "\n\n")
     pairs = read(path)
-    assert [pair.id for pair in pairs] == ["x", "p9#0", "p9#2"]
+    assert [pair.id for pair in pairs] == ["x", "p9#0", "p9#2", "p12"]
+    assert (pairs[3].text, pairs[3].image().getpixel((0, 0))) == ("", (1, 2, 3))
     assert (pairs[0].ocr, pairs[0].caption, pairs[0].relation) == ("sale", "a shop", 3)
     assert pairs[0].image().size == pairs[2].image().size == (6, 4)
     assert pairs[2].where.endswith("posts.jsonl line 2")
@@ -76,6 +81,7 @@ def test_jsonl_rows_and_posts(tmp_path: Path) -> None:
         ('{"text": "a", "image": "https://x.example/a.png"}', "is not on this machine"),
         ('{"text": "a", "image": "a.png", "relation": 4}', "relation is 4, not 0…3"),
         ('{"text": "a", "image": "a.png", "relation": true}', "relation is True"),
+        ('{"text": "a", "media": [{"data": "no base64!"}]}', "not base64"),
     ],
 )
 def test_broken_lines(tmp_path: Path, line: str, message: str) -> None:
