@@ -100,8 +100,8 @@ func (e *emitter) tombstone(b *schemas.Batch, row int) kafka.Record {
 // post id, so the input's own key travels as a header, unless it names the author.
 func (e *emitter) identity(b *schemas.Batch, row int, resultID string) []kafka.Header {
 	h := []kafka.Header{{Key: schemas.HeaderResultID, Value: []byte(resultID)}}
-	if keys := schemas.Col[*array.Binary](b.Posts(), schemas.RecordKey); keys.IsValid(row) {
-		if key := e.inputKey(b, row, keys.Value(row)); key != nil {
+	if key := schemas.BytesAt(schemas.Col[*array.Binary](b.Posts(), schemas.RecordKey), row); key != nil {
+		if key = e.inputKey(b, row, key); key != nil {
 			h = append(h, kafka.Header{Key: schemas.HeaderInputKey, Value: key})
 		}
 	}
@@ -113,12 +113,10 @@ func (e *emitter) identity(b *schemas.Batch, row int, resultID string) []kafka.H
 func (e *emitter) deadLetter(b *schemas.Batch, row int) kafka.Record {
 	why, _ := b.Rejected(row)
 	posts := b.Posts()
-	rec := kafka.Record{Topic: e.topics.DeadLetter, Partition: kafka.ByKey}
-	if c := schemas.Col[*array.Binary](posts, schemas.RecordKey); c.IsValid(row) {
-		rec.Key = c.Value(row)
-	}
-	if c := schemas.Col[*array.Binary](posts, schemas.RecordValue); c.IsValid(row) {
-		rec.Value = c.Value(row)
+	rec := kafka.Record{
+		Topic: e.topics.DeadLetter, Partition: kafka.ByKey,
+		Key:   schemas.BytesAt(schemas.Col[*array.Binary](posts, schemas.RecordKey), row),
+		Value: schemas.BytesAt(schemas.Col[*array.Binary](posts, schemas.RecordValue), row),
 	}
 	rec.Headers = append(kafka.HeadersAt(b, row),
 		kafka.Header{Key: schemas.HeaderReason, Value: []byte(why.Reason)},

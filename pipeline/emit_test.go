@@ -139,3 +139,23 @@ func TestInputKeyIsNoAuthor(t *testing.T) {
 		})
 	}
 }
+
+// Nothing and empty are not the same: a record without a value is a tombstone.
+func TestEmptyIsNotNothing(t *testing.T) {
+	t.Parallel()
+	for name, in := range map[string]schematest.Record{
+		"empty":   {Key: []byte{}, Value: []byte{}, Headers: []schematest.Header{{Key: "h", Value: []byte{}}}},
+		"nothing": {Headers: []schematest.Header{{Key: "h"}}},
+	} {
+		alloc := memory.NewCheckedAllocator(memory.NewGoAllocator())
+		b := schematest.NewBatch(t, alloc, in)
+		schematest.AddPosts(t, alloc, b, schemas.PostFields(), `{}`)
+		b.Reject(0, schemas.Reject{Stage: "decode", Reason: schemas.ReasonMalformed})
+		dead := emitted(t, b)["deadletter"][0]
+		require.Equal(t, in.Key, dead.Key, name)
+		require.Equal(t, in.Value, dead.Value, name)
+		require.Equal(t, in.Headers[0].Value, dead.Headers[0].Value, name)
+		b.Release()
+		alloc.AssertSize(t, 0)
+	}
+}

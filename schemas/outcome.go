@@ -127,6 +127,11 @@ const (
 	HeaderRedriveOf = "itrstream-redrive-of"
 )
 
+// HeaderRedriven is the one header of a record in the dead-letter topic that
+// is no dead letter: a mark that one in its partition was sent back. The value is the
+// mark of that dead letter.
+const HeaderRedriven = "itrstream-redriven"
+
 // Headers of results and tombstones.
 const (
 	HeaderResultID = "itrstream-result-id"

@@ -248,6 +248,19 @@ func decisionsAt(posts arrow.Record, row int) []Decision {
 	return decisions
 }
 
+// BytesAt returns a row's bytes, borrowed, and nil only where there are none:
+// Arrow gives nil for an empty value too when all of a column are empty, and
+// for Kafka that is a tombstone.
+func BytesAt(c *array.Binary, row int) []byte {
+	if c.IsNull(row) {
+		return nil
+	}
+	if v := c.Value(row); v != nil {
+		return v
+	}
+	return []byte{}
+}
+
 // colIf returns a column, or nil when its stage has not run.
 func colIf[A arrow.Array](rec arrow.Record, name string) A {
 	if !Has(rec, name) {

@@ -15,11 +15,7 @@ func HeadersAt(b *schemas.Batch, row int) []Header {
 	first, end := list.ValueOffsets(row)
 	headers := make([]Header, 0, end-first)
 	for i := int(first); i < int(end); i++ {
-		h := Header{Key: keys.Value(i)}
-		if values.IsValid(i) {
-			h.Value = values.Value(i)
-		}
-		headers = append(headers, h)
+		headers = append(headers, Header{Key: keys.Value(i), Value: schemas.BytesAt(values, i)})
 	}
 	return headers
 }
