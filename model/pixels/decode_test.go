@@ -178,6 +178,9 @@ func FuzzDecode(f *testing.F) {
 		if im.Width < 1 || im.Height < 1 || im.Width > l.MaxSide || im.Height > l.MaxSide || len(im.Pix) != 3*im.Width*im.Height {
 			t.Fatalf("an image of %d×%d pixels and %d bytes", im.Width, im.Height, len(im.Pix))
 		}
+		if room := pixels.Room(data, l); room < int64(im.Width)*int64(im.Height) {
+			t.Fatalf("room for %d pixels, it has %d×%d", room, im.Width, im.Height)
+		}
 		for _, transform := range []pixels.Transform{
 			{Width: 5, Height: 3},
 			{Width: 4, Height: 6, Filter: pixels.Bicubic, Fit: pixels.CropCentre, ShortestEdge: 8},

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"image"
 	"io"
 )
 
@@ -28,13 +29,25 @@ type gifReader struct {
 	height      int
 	global      *[256][3]uint8 // nil for none
 	transparent int            // index, −1 for none
+
+	frame image.Rectangle // the first picture's place on the screen
+	flags byte            // and those of its header
 }
 
 func decodeGIF(data []byte, l Limits, _ bool) (*Image, error) {
+	r, err := readGIF(data)
+	if err != nil {
+		return nil, err
+	}
+	return r.draw(l)
+}
+
+// readGIF reads up to the header of the first picture.
+func readGIF(data []byte) (*gifReader, error) {
 	if len(data) < gifScreenEnd {
 		return nil, errGIFEnds
 	}
-	r := gifReader{
+	r := &gifReader{
 		data:        data[gifScreenEnd:],
 		width:       int(binary.LittleEndian.Uint16(data[6:])),
 		height:      int(binary.LittleEndian.Uint16(data[8:])),
@@ -55,7 +68,7 @@ func decodeGIF(data []byte, l Limits, _ bool) (*Image, error) {
 				return nil, err
 			}
 		case ',':
-			return r.frame(l)
+			return r, r.frameHeader()
 		case ';':
 			return nil, fmt.Errorf("%w: it holds no picture", ErrCorrupt)
 		default:
@@ -112,23 +125,28 @@ func (r *gifReader) extension() error {
 	}
 }
 
-// frame decodes the first picture onto the screen. The screen grows when the picture exceeds it, and is transparent, or of
-// colour 0, where the picture does not cover it.
-func (r *gifReader) frame(l Limits) (*Image, error) {
+// frameHeader reads where the first picture lies. The screen grows when the picture exceeds it.
+func (r *gifReader) frameHeader() error {
 	header, err := r.take(9)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	left, top := int(binary.LittleEndian.Uint16(header)), int(binary.LittleEndian.Uint16(header[2:]))
-	width, height := int(binary.LittleEndian.Uint16(header[4:])), int(binary.LittleEndian.Uint16(header[6:]))
-	if width == 0 || height == 0 {
-		return nil, fmt.Errorf("%w: its first picture has %d×%d pixels", ErrCorrupt, width, height)
+	corner := image.Pt(int(binary.LittleEndian.Uint16(header)), int(binary.LittleEndian.Uint16(header[2:])))
+	size := image.Pt(int(binary.LittleEndian.Uint16(header[4:])), int(binary.LittleEndian.Uint16(header[6:])))
+	if size.X == 0 || size.Y == 0 {
+		return fmt.Errorf("%w: its first picture has %d×%d pixels", ErrCorrupt, size.X, size.Y)
 	}
-	r.width, r.height = max(r.width, left+width), max(r.height, top+height)
+	r.frame, r.flags = image.Rectangle{corner, corner.Add(size)}, header[8]
+	r.width, r.height = max(r.width, r.frame.Max.X), max(r.height, r.frame.Max.Y)
+	return nil
+}
+
+// draw decodes the first picture onto the screen, which is transparent, or of colour 0, where the picture does not cover it.
+func (r *gifReader) draw(l Limits) (*Image, error) {
 	if err := l.checkSize(r.width, r.height); err != nil {
 		return nil, err
 	}
-	table, err := r.colourTable(header[8])
+	table, err := r.colourTable(r.flags)
 	if err != nil {
 		return nil, err
 	}
@@ -138,6 +156,7 @@ func (r *gifReader) frame(l Limits) (*Image, error) {
 	if table == nil {
 		table = greyTable()
 	}
+	width, height := r.frame.Dx(), r.frame.Dy()
 	indices := takeBytes(width * height)
 	defer giveBytes(indices)
 	if err := r.decompress(indices); err != nil {
@@ -151,10 +170,9 @@ func (r *gifReader) frame(l Limits) (*Image, error) {
 			*(*[3]uint8)(im.Pix[i:]) = background
 		}
 	}
-	rows := gifRows(height, header[8]&gifInterlaceFlag != 0)
+	rows := gifRows(height, r.flags&gifInterlaceFlag != 0)
 	for y := range height {
-		start := 3 * ((top+rows(y))*r.width + left)
-		paintIndexed(im.Pix[start:][:3*width], indices[y*width:][:width], table)
+		paintIndexed(im.rowFrom(r.frame.Min.X, r.frame.Min.Y+rows(y), width), indices[y*width:][:width], table)
 	}
 	return im, nil
 }

@@ -62,11 +62,12 @@ var formats = []struct {
 	name   string
 	magic  func(data []byte) bool
 	decode func(data []byte, l Limits, orient bool) (*Image, error)
+	room   func(data []byte) (width, height int, beside int64, err error)
 }{
-	{"JPEG", startsWith("\xff\xd8\xff"), decodeJPEG},
-	{"PNG", startsWith(pngSignature), decodePNG},
-	{"GIF", startsWith("GIF87a", "GIF89a"), decodeGIF},
-	{"WebP", isWebP, decodeWebP},
+	{"JPEG", startsWith("\xff\xd8\xff"), decodeJPEG, roomJPEG},
+	{"PNG", startsWith(pngSignature), decodePNG, roomPNG},
+	{"GIF", startsWith("GIF87a", "GIF89a"), decodeGIF, roomGIF},
+	{"WebP", isWebP, decodeWebP, roomWebP},
 }
 
 func startsWith(prefixes ...string) func([]byte) bool {

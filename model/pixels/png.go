@@ -13,13 +13,20 @@ import (
 
 const pngSignature = "\x89PNG\r\n\x1a\n"
 
-func decodePNG(data []byte, l Limits, orient bool) (*Image, error) {
+func pngSize(data []byte) (width, height int, err error) {
 	const ihdrEnd = len(pngSignature) + 8 + 8
 	if len(data) < ihdrEnd || string(data[len(pngSignature)+4:ihdrEnd-8]) != "IHDR" {
-		return nil, fmt.Errorf("%w: it does not begin with an IHDR chunk", ErrCorrupt)
+		return 0, 0, fmt.Errorf("%w: it does not begin with an IHDR chunk", ErrCorrupt)
 	}
-	width, height := binary.BigEndian.Uint32(data[ihdrEnd-8:]), binary.BigEndian.Uint32(data[ihdrEnd-4:])
-	if err := l.checkSize(int(width), int(height)); err != nil {
+	return int(binary.BigEndian.Uint32(data[ihdrEnd-8:])), int(binary.BigEndian.Uint32(data[ihdrEnd-4:])), nil
+}
+
+func decodePNG(data []byte, l Limits, orient bool) (*Image, error) {
+	width, height, err := pngSize(data)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.checkSize(width, height); err != nil {
 		return nil, err
 	}
 	decoded, err := png.Decode(bytes.NewReader(data))
@@ -30,7 +37,7 @@ func decodePNG(data []byte, l Limits, orient bool) (*Image, error) {
 		}
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	im := newImage(int(width), int(height))
+	im := newImage(width, height)
 	if err := paintPNG(im, decoded); err != nil {
 		return nil, err
 	}

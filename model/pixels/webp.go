@@ -28,15 +28,11 @@ type webpFile struct {
 }
 
 func decodeWebP(data []byte, l Limits, orient bool) (*Image, error) {
-	var f webpFile
-	if err := f.read(data[riffHeader:]); err != nil {
+	f, err := readWebP(data)
+	if err != nil {
 		return nil, err
 	}
-	if !f.hasPicture {
-		return nil, fmt.Errorf("%w: it holds no picture", ErrCorrupt)
-	}
 	var im *Image
-	var err error
 	if f.lossy != nil {
 		im, err = f.decodeLossy(l)
 	} else {
@@ -52,8 +48,19 @@ func decodeWebP(data []byte, l Limits, orient bool) (*Image, error) {
 	return o.turn(im), nil
 }
 
+func readWebP(data []byte) (*webpFile, error) {
+	f := new(webpFile)
+	if err := f.read(data[riffHeader:], false); err != nil {
+		return nil, err
+	}
+	if !f.hasPicture {
+		return nil, fmt.Errorf("%w: it holds no picture", ErrCorrupt)
+	}
+	return f, nil
+}
+
 // read goes through the chunks; an animation's frame is a list of chunks itself.
-func (f *webpFile) read(chunks []byte) error {
+func (f *webpFile) read(chunks []byte, inFrame bool) error {
 	for len(chunks) >= 8 {
 		kind, size := string(chunks[:4]), int64(binary.LittleEndian.Uint32(chunks[4:]))
 		chunks = chunks[8:]
@@ -62,14 +69,14 @@ func (f *webpFile) read(chunks []byte) error {
 		}
 		content := chunks[:size]
 		chunks = chunks[min(size+size&1, int64(len(chunks))):]
-		if err := f.chunk(kind, content); err != nil {
+		if err := f.chunk(kind, content, inFrame); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (f *webpFile) chunk(kind string, content []byte) error {
+func (f *webpFile) chunk(kind string, content []byte, inFrame bool) error {
 	const extendedSize, frameSize = 10, 16
 	switch kind {
 	case "VP8X":
@@ -82,6 +89,10 @@ func (f *webpFile) chunk(kind string, content []byte) error {
 	case "XMP ":
 		f.xmp = content
 	case "ANMF":
+		// Frames in frames, 24 bytes each, would have the stack grow with the file.
+		if inFrame {
+			return fmt.Errorf("%w: a frame within a frame", ErrCorrupt)
+		}
 		if f.hasPicture {
 			return nil
 		}
@@ -90,7 +101,7 @@ func (f *webpFile) chunk(kind string, content []byte) error {
 		}
 		corner := image.Pt(2*uint24(content), 2*uint24(content[3:]))
 		f.frame = image.Rectangle{corner, corner.Add(image.Pt(1+uint24(content[6:]), 1+uint24(content[9:])))}
-		return f.read(content[frameSize:])
+		return f.read(content[frameSize:], true)
 	case "VP8 ", "VP8L":
 		if f.hasPicture {
 			return nil
@@ -106,6 +117,21 @@ func (f *webpFile) chunk(kind string, content []byte) error {
 }
 
 func uint24(b []byte) int { return int(b[0]) | int(b[1])<<8 | int(b[2])<<16 }
+
+// size is the canvas's, or the picture's own where there is none.
+func (f *webpFile) size() (width, height int, err error) {
+	switch {
+	case f.canvas != image.Point{}:
+		return f.canvas.X, f.canvas.Y, nil
+	case f.lossy == nil:
+		header, err := vp8l.DecodeConfig(bytes.NewReader(f.lossless))
+		return header.Width, header.Height, err
+	}
+	d := vp8.NewDecoder()
+	d.Init(bytes.NewReader(f.lossy), len(f.lossy))
+	header, err := d.DecodeFrameHeader()
+	return header.Width, header.Height, err
+}
 
 // place checks the size that the picture itself declares against the rest of the file and the limits, and returns the
 // canvas, black where a frame of an animation will not cover it.

@@ -314,8 +314,8 @@ func TestTheLimitsHoldForAllBatchesTogether(t *testing.T) {
 		return nil
 	}, pages: make(map[string][]byte)}
 	s := newTest(t, fetcher, func(c *Config) {
-		// Two pictures of 40×30 pixels have room at once.
-		c.Workers, c.Fetches, c.CacheBytes, c.MaxPixels, c.DecodePixels = workers, fetches, 0, 1200, 2*1200
+		// Two pictures of 40×30 pixels, in MCUs of 16×16, have room at once.
+		c.Workers, c.Fetches, c.CacheBytes, c.MaxPixels, c.DecodePixels = workers, fetches, 0, 1200, 2*48*32
 	})
 	full := make(chan struct{})
 	var once sync.Once
@@ -323,8 +323,8 @@ func TestTheLimitsHoldForAllBatchesTogether(t *testing.T) {
 	s.decode = func(data []byte, l pixels.Limits, orient bool) (*pixels.Image, error) {
 		decoding.enter(1)
 		defer decoding.enter(-1)
-		canvas.enter(1200)
-		defer canvas.enter(-1200)
+		canvas.enter(48 * 32)
+		defer canvas.enter(-48 * 32)
 		defer held.enter(-1)
 		decoding.mu.Lock()
 		if decoding.now == 2 {
@@ -359,10 +359,10 @@ func TestTheLimitsHoldForAllBatchesTogether(t *testing.T) {
 	}
 	running.Wait()
 	require.Equal(t, int64(2), decoding.most, "two canvases, though there are three workers")
-	require.Equal(t, int64(2*1200), canvas.most)
+	require.Equal(t, int64(2*48*32), canvas.most)
 	require.Equal(t, int64(fetches), held.most)
 	require.True(t, s.workers.TryAcquire(workers), "all is given back")
-	require.True(t, s.canvas.TryAcquire(2*1200))
+	require.True(t, s.canvas.TryAcquire(2*48*32))
 	require.True(t, s.fetches.TryAcquire(fetches))
 }
 

@@ -1,25 +1,17 @@
 package media
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"image"
 	"runtime/debug"
 	"sync"
-
-	// image.DecodeConfig tells their sizes.
-	_ "image/gif"
-	_ "image/jpeg"
-	_ "image/png"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/arrow/bitutil"
 	"github.com/apache/arrow/go/v15/arrow/memory"
-	_ "golang.org/x/image/webp" // as above
 	"golang.org/x/sync/errgroup"
 
 	"github.com/itrstream/itrstream/model/pixels"
@@ -189,7 +181,7 @@ func (w *work) read(ctx context.Context, row int, data []byte) error {
 
 // draw decodes data and scales it into slot.
 func (s *Stage) draw(ctx context.Context, slot, data []byte, sum digest) (verdict, error) {
-	size := s.canvasFor(data)
+	size := min(pixels.Room(data, s.limits()), s.cfg.DecodePixels) // what takes more than everything goes alone
 	if err := s.canvas.Acquire(ctx, size); err != nil {
 		return verdict{}, err
 	}
@@ -200,16 +192,6 @@ func (s *Stage) draw(ctx context.Context, slot, data []byte, sum digest) (verdic
 	}
 	defer im.Release()
 	return verdict{}, s.settings.Transform.Apply(slot, im)
-}
-
-// canvasFor is how many pixels decoding data may take. What declares no size, or one beyond the limits, is left to the
-// decoder to refuse, and takes as much as the largest image until it has.
-func (s *Stage) canvasFor(data []byte) int64 {
-	c, _, err := image.DecodeConfig(bytes.NewReader(data))
-	if err != nil || c.Width <= 0 || c.Height <= 0 || int64(c.Width) > s.cfg.MaxPixels/int64(c.Height) {
-		return s.cfg.MaxPixels
-	}
-	return int64(c.Width) * int64(c.Height)
 }
 
 // errPanicked is for an image that our decoders cannot cope with.
@@ -225,9 +207,11 @@ func (s *Stage) decodeSafely(data []byte, sum digest) (im *pixels.Image, err err
 			im, err = nil, errPanicked
 		}
 	}()
-	return s.decode(data, pixels.Limits{
-		MaxBytes: s.cfg.MaxBytes, MaxPixels: s.cfg.MaxPixels, MaxSide: s.cfg.MaxSide,
-	}, s.settings.Orient)
+	return s.decode(data, s.limits(), s.settings.Orient)
+}
+
+func (s *Stage) limits() pixels.Limits {
+	return pixels.Limits{MaxBytes: s.cfg.MaxBytes, MaxPixels: s.cfg.MaxPixels, MaxSide: s.cfg.MaxSide}
 }
 
 func failureOf(err error) verdict {

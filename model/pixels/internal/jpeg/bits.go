@@ -95,7 +95,9 @@ type bitReader struct {
 	n    int
 	// zeros of the n bits were made up.
 	zeros int
-	bad   bool
+	// atMarker: a marker follows, or the end. Who looks again for each byte made up passes over a long run of 0xff as often.
+	atMarker bool
+	bad      bool
 }
 
 func (r *bitReader) damaged() bool { return r.bad || r.zeros > r.n }
@@ -124,7 +126,7 @@ func (r *bitReader) fillBytes() {
 	for r.n <= 56 {
 		var next byte
 		switch {
-		case r.pos >= len(r.data):
+		case r.atMarker || r.pos >= len(r.data):
 			r.zeros += 8
 		case r.data[r.pos] != 0xff:
 			next = r.data[r.pos]
@@ -139,6 +141,7 @@ func (r *bitReader) fillBytes() {
 				next = 0xff
 				r.pos = at + 1
 			} else {
+				r.atMarker = true
 				r.zeros += 8
 			}
 		}

@@ -184,6 +184,31 @@ func TestScansAreBounded(t *testing.T) {
 	}
 }
 
+// TestAComponentComesOnce repeats the scan of the first of three components, each time over the whole picture.
+func TestAComponentComesOnce(t *testing.T) {
+	t.Parallel()
+	colour := read(t, "jpeg-444-16x16.jpg")
+	at := segment(t, colour, sos)
+	scan := append([]byte{0xff, sos, 0, 8, 1, colour[at+5], colour[at+6], 0, 63, 0}, make([]byte, 400)...)
+	_, err := decode(append(bytes.Clone(colour[:at]), bytes.Repeat(scan, 2)...))
+	if err == nil || !strings.Contains(err.Error(), "brings component 1 again") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestFillBytesArePassedOnce has a picture miss its data, and a long run of fill bytes before the marker in its place. Whoever
+// passes over the run for every byte that is missing does not come back before the test is given up.
+func TestFillBytesArePassedOnce(t *testing.T) {
+	t.Parallel()
+	grey := read(t, "jpeg-grey.jpg")
+	wide := edit(t, grey, sof0, 1, 0, 8, 0xff, 0xf8)
+	wide = wide[:segment(t, grey, sos)+4+6]
+	data := append(append(bytes.Clone(wide), bytes.Repeat([]byte{0xff}, 8<<20)...), 0xd9)
+	if _, err := decode(data); err == nil || !strings.Contains(err.Error(), "breaks off") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestOddButValid(t *testing.T) {
 	t.Parallel()
 	grey := read(t, "jpeg-grey.jpg")

@@ -135,6 +135,10 @@ func (s *scan) check() error {
 		if p.progressive && !s.follows(c) {
 			return corrupt("scan %d brings coefficients %d to %d, bits %d to %d, out of order", p.scans, s.first, s.last, s.high, s.low)
 		}
+		// As there: a component may come once, or a few bytes would have a large picture decoded again.
+		if !p.progressive && c.decoded != nil {
+			return corrupt("scan %d brings component %d again", p.scans, c.ID)
+		}
 		if needDC && c.dc == nil || needAC && c.ac == nil {
 			return corrupt("scan %d uses a Huffman table that was not defined", p.scans)
 		}

@@ -1,0 +1,66 @@
+package pixels
+
+import "github.com/itrstream/itrstream/model/pixels/internal/jpeg"
+
+// Room is how much Decode will have in memory at once, in pixels of some 30 bytes: what a caller who decodes several images at
+// the same time has to count. It reads headers only. What declares no size that Decode would accept has room for the largest:
+// Decode is about to refuse it, and need not be believed.
+func Room(data []byte, l Limits) (pixels int64) {
+	defer func() {
+		if recover() != nil {
+			pixels = l.MaxPixels
+		}
+	}()
+	for _, f := range formats {
+		if !f.magic(data) {
+			continue
+		}
+		width, height, beside, err := f.room(data)
+		if err != nil || l.checkSize(width, height) != nil {
+			break
+		}
+		return int64(width)*int64(height) + beside
+	}
+	return l.MaxPixels
+}
+
+// roomJPEG counts whole MCUs, which are up to 32 pixels wide and high: a picture of one column takes as much as 32.
+func roomJPEG(data []byte) (width, height int, beside int64, err error) {
+	p, err := jpeg.Parse(data)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	h, v := p.MaxSampling()
+	wide, high := roundUp(p.Width, 8*h), roundUp(p.Height, 8*v)
+	return p.Width, p.Height, int64(wide)*int64(high) - int64(p.Width)*int64(p.Height), nil
+}
+
+func roundUp(n, to int) int { return (n + to - 1) / to * to }
+
+func roomPNG(data []byte) (width, height int, beside int64, err error) {
+	width, height, err = pngSize(data)
+	return width, height, 0, err
+}
+
+func roomGIF(data []byte) (width, height int, beside int64, err error) {
+	r, err := readGIF(data)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	return r.width, r.height, 0, nil
+}
+
+// roomWebP adds what a lossless picture has in Huffman tables: up to 2,600 groups, which take some 52 KB each but may be
+// told in 240 bytes.
+func roomWebP(data []byte) (width, height int, beside int64, err error) {
+	const groups, groupPixels, told = 2600, 1800, 240
+	f, err := readWebP(data)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	if f.lossless != nil {
+		beside = min(groups, int64(len(f.lossless))/told) * groupPixels
+	}
+	width, height, err = f.size()
+	return width, height, beside, err
+}
