@@ -66,9 +66,13 @@ func (r *runner) handle(ctx context.Context, a *kafka.Assignment) error {
 			return nil
 		case errors.Is(err, errRedo), errors.Is(err, cluster.ErrClaimAgain):
 			log.InfoContext(ctx, "claiming the partition again", "reason", err)
-		case errors.Is(err, cluster.ErrFenced):
-			log.WarnContext(ctx, "somebody else has claimed the partition in Redis: another group must have a cluster.namespace of its own",
-				"namespace", r.cfg.Namespace(), "group", r.cfg.Kafka.Group)
+		case errors.Is(err, cluster.ErrFenced), errors.Is(err, kafka.ErrFenced):
+			if errors.Is(err, cluster.ErrFenced) {
+				log.WarnContext(ctx, "somebody else has claimed the partition in Redis: another group must have a cluster.namespace of its own",
+					"namespace", r.cfg.Namespace(), "group", r.cfg.Kafka.Group)
+			} else {
+				log.WarnContext(ctx, "somebody else emits for the partition, or a transaction lasted longer than kafka.transaction_timeout", "error", err)
+			}
 			switch err := r.confirm(ctx, a, log); {
 			case errors.Is(err, kafka.ErrGenerationEnded):
 				return nil
@@ -86,8 +90,8 @@ func (r *runner) handle(ctx context.Context, a *kafka.Assignment) error {
 	}
 }
 
-// confirm asks the group whether the partition is still ours, after Redis
-// said that somebody else has claimed it.
+// confirm asks the group whether the partition is still ours, after Redis or
+// Kafka said that somebody else has taken it over.
 func (r *runner) confirm(ctx context.Context, a *kafka.Assignment, log *slog.Logger) error {
 	err := stages.Usual.Retry(ctx, log, "asking the group whether the partition is still ours", func() error { return a.Alive(ctx) })
 	if ctx.Err() != nil {
@@ -99,7 +103,7 @@ func (r *runner) confirm(ctx context.Context, a *kafka.Assignment, log *slog.Log
 // attempt claims the partition and runs one chain. It returns nil when ctx
 // has ended and everything in flight is done.
 func (r *runner) attempt(ctx context.Context, a *kafka.Assignment, log *slog.Logger) error {
-	c := &chain{runner: r, a: a, sink: a.Sink(), log: log}
+	c := &chain{runner: r, a: a, log: log}
 	err := stages.Usual.Retry(ctx, log, "claiming the partition", func() error { return c.take(ctx) })
 	if err != nil {
 		return err
@@ -141,8 +145,13 @@ type position struct {
 	Digest string `json:"digest"` // of the bundle
 }
 
-// take reads where Kafka stands, and claims the partition in Redis.
-func (c *chain) take(ctx context.Context) error {
+// take fences the partition's former owner in Kafka, reads where Kafka stands,
+// and claims the partition in Redis. In this order: what the former owner
+// committed last must be known, and nothing may be added to it, when Redis is asked how far he folded.
+func (c *chain) take(ctx context.Context) (err error) {
+	if c.sink, err = c.a.Sink(ctx); err != nil {
+		return err
+	}
 	committed, metadata, err := c.a.Committed(ctx)
 	if err != nil {
 		return err

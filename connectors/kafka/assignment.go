@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
 
@@ -20,34 +21,46 @@ type Assignment struct {
 	c *Client
 	// later says that the partition did not exist when Consume began.
 	later bool
+	// unsettled says that a transaction held the position for long.
+	unsettled bool
 }
 
+const (
+	// unsettledWait is how long Committed waits for somebody's transaction:
+	// far longer than ending one takes.
+	unsettledWait = 5 * time.Second
+)
+
+var unsettledPace = stages.Pace{First: 2 * time.Millisecond, Most: 100 * time.Millisecond, Silent: 2 * time.Second}
+
 // Committed returns the group's committed offset, −1 for none, and the string
-// that was committed with it.
+// that was committed with it. It waits for transactions that are about to commit another
+// one. With exactly_once call it after Sink, never before: a former owner
+// who is not fenced may move the offset a moment later.
 func (a *Assignment) Committed(ctx context.Context) (offset int64, metadata string, err error) {
-	call, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
 	doing := "reading the committed offset of " + a.Partition.String()
-	res, err := a.c.admin.OffsetFetch(call, &kafkago.OffsetFetchRequest{
-		GroupID: a.c.cfg.Group,
-		Topics:  map[string][]int{a.Partition.Topic: {int(a.Partition.ID)}},
+	var answer offsetAnswer
+	wait, cancel := context.WithTimeout(ctx, unsettledWait)
+	defer cancel()
+	err = unsettledPace.Retry(wait, a.c.log, doing, func() error {
+		x := &offsetExchange{exchange: a.c.exchange(nil), group: a.c.cfg.Group, partition: a.Partition}
+		if _, err := a.c.roundTrip(ctx, 0, x); err != nil {
+			return err
+		}
+		switch answer = x.answer; answer.code {
+		case 0:
+			return nil
+		case kafkago.UnstableOffsetCommit:
+			return &stages.Transient{Err: answer.code}
+		default:
+			return answer.code
+		}
 	})
+	a.unsettled = answer.code == kafkago.UnstableOffsetCommit
 	if err != nil {
 		return 0, "", classify(ctx, doing, err)
 	}
-	if res.Error != nil {
-		return 0, "", classify(ctx, doing, res.Error)
-	}
-	for _, p := range res.Topics[a.Partition.Topic] {
-		if p.Partition != int(a.Partition.ID) {
-			continue
-		}
-		if p.Error != nil {
-			return 0, "", classify(ctx, doing, p.Error)
-		}
-		return max(p.CommittedOffset, -1), p.Metadata, nil
-	}
-	return 0, "", &stages.Transient{Err: fmt.Errorf("kafka: %s: the broker left it out", doing)}
+	return answer.offset, answer.metadata, nil
 }
 
 // Start returns where to begin when nothing is committed: where Config.Start
@@ -95,27 +108,4 @@ func (a *Assignment) Commit(ctx context.Context, next int64, metadata string) er
 		}
 	}
 	return &stages.Transient{Err: fmt.Errorf("kafka: %s: the broker left it out", doing)}
-}
-
-// Sink takes everything that comes of a batch.
-type Sink interface {
-	// Emit sends a batch's records and then moves its partition's position to
-	// next. All of it is durable when Emit returns nil; after an error the
-	// outcome is unknown until the position is read again.
-	Emit(ctx context.Context, records []Record, next int64, metadata string) error
-}
-
-// Sink returns the sink that Config.Delivery asks for.
-func (a *Assignment) Sink() Sink { return atLeastOnce{a} }
-
-// atLeastOnce commits what is already written: a crash in between repeats the
-// batch, with the same result ids.
-type atLeastOnce struct{ a *Assignment }
-
-func (s atLeastOnce) Emit(ctx context.Context, records []Record, next int64, metadata string) error {
-	if err := s.a.c.Produce(ctx, records); err != nil {
-		return err
-	}
-	doing := "committing " + s.a.Partition.String()
-	return s.a.c.retry(ctx, doing, func() error { return s.a.Commit(ctx, next, metadata) })
 }

@@ -16,6 +16,7 @@ import (
 
 // Values of Config.Delivery and Config.Start.
 const (
+	ExactlyOnce = "exactly_once"
 	AtLeastOnce = "at_least_once"
 
 	StartEarliest = "earliest"
@@ -27,8 +28,13 @@ type Config struct {
 	Brokers  []string `mapstructure:"brokers"` // host:port; empty means embedded, which the pipeline decides
 	ClientID string   `mapstructure:"client_id"`
 	Group    string   `mapstructure:"group"`
-	Delivery string   `mapstructure:"delivery"` // at_least_once
+	Delivery string   `mapstructure:"delivery"` // exactly_once, at_least_once
 	Start    string   `mapstructure:"start"`    // earliest, latest: where a partition without a committed offset begins
+
+	// TransactionTimeout is how long the broker lets a batch's transaction
+	// last: readers of what was emitted wait that long for a worker that died,
+	// unless its partitions are taken over before. With exactly_once only.
+	TransactionTimeout time.Duration `mapstructure:"transaction_timeout"`
 
 	TLS  TLS  `mapstructure:"tls"`
 	SASL SASL `mapstructure:"sasl"`
@@ -66,17 +72,18 @@ type SASL struct {
 // DefaultConfig returns what applies where operators say nothing.
 func DefaultConfig() Config {
 	return Config{
-		ClientID:          "itrstream",
-		Group:             "itrstream",
-		Delivery:          AtLeastOnce,
-		Start:             StartEarliest,
-		FetchMaxBytes:     10 << 20,
-		FetchMaxWait:      500 * time.Millisecond,
-		RecordMaxBytes:    32 << 20,
-		SessionTimeout:    30 * time.Second,
-		RebalanceTimeout:  60 * time.Second,
-		HeartbeatInterval: 3 * time.Second,
-		Compression:       "lz4",
+		ClientID:           "itrstream",
+		Group:              "itrstream",
+		Delivery:           ExactlyOnce,
+		Start:              StartEarliest,
+		TransactionTimeout: time.Minute,
+		FetchMaxBytes:      10 << 20,
+		FetchMaxWait:       500 * time.Millisecond,
+		RecordMaxBytes:     32 << 20,
+		SessionTimeout:     30 * time.Second,
+		RebalanceTimeout:   60 * time.Second,
+		HeartbeatInterval:  3 * time.Second,
+		Compression:        "lz4",
 	}
 }
 
@@ -106,7 +113,10 @@ func (c Config) Validate() error {
 	if c.Group == "" {
 		fault("group", `""`, "the name of a consumer group")
 	}
-	oneOf("delivery", c.Delivery, AtLeastOnce)
+	oneOf("delivery", c.Delivery, ExactlyOnce, AtLeastOnce)
+	if c.TransactionTimeout < time.Second || c.TransactionTimeout > 24*time.Hour {
+		fault("transaction_timeout", c.TransactionTimeout, "between 1s and 24h, and at most the brokers' transaction.max.timeout.ms (15m by default)")
+	}
 	oneOf("start", c.Start, StartEarliest, StartLatest)
 	oneOf("compression", c.Compression, "none", "gzip", "snappy", "lz4", "zstd")
 	for _, b := range []struct {

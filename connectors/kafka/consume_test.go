@@ -28,6 +28,10 @@ import (
 // stands, passes each row to got, and commits behind it.
 func worker(c *kafka.Client, got func(p schemas.Partition, r fetched)) kafka.Handler {
 	return func(ctx context.Context, a *kafka.Assignment) error {
+		sink, err := a.Sink(ctx)
+		if err != nil {
+			return err
+		}
 		at, _, err := a.Committed(ctx)
 		if err == nil && at < 0 {
 			at, err = a.Start(ctx)
@@ -50,7 +54,7 @@ func worker(c *kafka.Client, got func(p schemas.Partition, r fetched)) kafka.Han
 			at = b.Offsets.End
 			b.Release()
 			// A batch that is begun is finished, also while the group moves on.
-			if err := a.Sink().Emit(context.WithoutCancel(ctx), nil, at, "at "+strconv.FormatInt(at, 10)); err != nil {
+			if err := sink.Emit(context.WithoutCancel(ctx), nil, at, "at "+strconv.FormatInt(at, 10)); err != nil {
 				return err
 			}
 		}
@@ -150,7 +154,9 @@ func TestConsumeGoesOn(t *testing.T) {
 func TestCommitCarriesMetadata(t *testing.T) {
 	t.Parallel()
 	cluster := fake(t)
-	c := dial(t, config(cluster.ListenAddrs()))
+	cfg := config(cluster.ListenAddrs())
+	cfg.Delivery = kafka.AtLeastOnce
+	c := dial(t, cfg)
 	metadata := `base=7 digest=` + strings.Repeat("0f", 32)
 	done := errors.New("done")
 	err := c.Consume(t.Context(), []string{"posts"}, func(ctx context.Context, a *kafka.Assignment) error {
@@ -174,7 +180,9 @@ func TestCommitCarriesMetadata(t *testing.T) {
 			zombie.Generation, zombie.Member = stale.Generation, stale.Member
 			assert.ErrorIs(t, zombie.Commit(ctx, 1, ""), kafka.ErrGenerationEnded)
 			assert.ErrorIs(t, zombie.Alive(ctx), kafka.ErrGenerationEnded)
-			assert.ErrorIs(t, zombie.Sink().Emit(ctx, nil, 1, ""), kafka.ErrGenerationEnded)
+			sink, err := zombie.Sink(ctx)
+			assert.NoError(t, err)
+			assert.ErrorIs(t, sink.Emit(ctx, nil, 1, ""), kafka.ErrGenerationEnded)
 		}
 		return done
 	})

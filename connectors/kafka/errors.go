@@ -13,6 +13,7 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 
 	"github.com/itrstream/itrstream/connectors/kafka/recordset"
+	"github.com/itrstream/itrstream/connectors/kafka/txn"
 	"github.com/itrstream/itrstream/schemas"
 	"github.com/itrstream/itrstream/stages"
 )
@@ -20,6 +21,12 @@ import (
 // ErrGenerationEnded says that the group has moved on: the partition may be
 // somebody else's by now. The handler returns; nothing is to be repeated.
 var ErrGenerationEnded = errors.New("the consumer group's generation has ended")
+
+// ErrFenced says that a younger producer has taken the partition's
+// transactional id over, or that the broker gave a transaction up that lasted too
+// long. Nothing of this one will be seen. Take the partition again only after
+// Alive has confirmed that it is still ours.
+var ErrFenced = errors.New("the transactional id belongs to a younger producer")
 
 // OffsetRangeError says that the log does not hold the offset that was asked
 // for: retention deleted it, or the topic was recreated.
@@ -63,6 +70,22 @@ var generationOver = map[kafkago.Error]bool{
 	kafkago.FencedInstanceID:    true,
 }
 
+var fenced = map[kafkago.Error]bool{
+	kafkago.ProducerFenced:       true,
+	kafkago.InvalidProducerEpoch: true,
+}
+
+// What ends a transaction and goes away with the next producer.
+var abortable = map[kafkago.Error]bool{
+	kafkago.ConcurrentTransactions:   true,
+	kafkago.InvalidTransactionState:  true, // given up by the broker
+	kafkago.InvalidProducerIDMapping: true, // the id has expired, for nobody has used it
+	kafkago.TransactionalIDNotFound:  true,
+	kafkago.UnknownProducerId:        true,
+	kafkago.OutOfOrderSequenceNumber: true,
+	txn.TransactionAbortable:         true,
+}
+
 // classify turns what kafka-go and the network say into one of our kinds of
 // errors. ctx is the caller's: when it has ended, that is what is reported.
 //
@@ -82,7 +105,9 @@ func classify(ctx context.Context, doing string, err error) error {
 		switch {
 		case generationOver[code]:
 			return fmt.Errorf("kafka: %s: %w: %w", doing, ErrGenerationEnded, err)
-		case code.Temporary() || passing[code]:
+		case fenced[code]:
+			return fmt.Errorf("kafka: %s: %w: %w", doing, ErrFenced, err)
+		case code.Temporary() || passing[code] || abortable[code]:
 			return &stages.Transient{Err: wrapped}
 		case err == kafkago.SASLAuthenticationFailed: //nolint:errorlint // the bare code is what is meant
 			// kafka-go's own guess for a connection that closed during the

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/segmentio/kafka-go/protocol"
 )
@@ -38,6 +39,11 @@ func (x *exchange) call(rw io.ReadWriter, req protocol.Message) ([]byte, error) 
 	if err := protocol.WriteRequest(rw, x.version, x.correlation, x.clientID, req); err != nil {
 		return nil, err
 	}
+	return x.read(rw)
+}
+
+// read returns an answer's body, which lies in the buffer.
+func (x *exchange) read(rw io.Reader) ([]byte, error) {
 	var size [4]byte
 	if _, err := io.ReadFull(rw, size[:]); err != nil {
 		return nil, err
@@ -111,4 +117,31 @@ func (w *wire) int64() int64 {
 		return int64(binary.BigEndian.Uint64(v)) //nolint:gosec // a signed field
 	}
 	return 0
+}
+
+func (w *wire) uvarint() int64 {
+	v, n := binary.Uvarint(w.b)
+	if n <= 0 || v > math.MaxInt32 {
+		w.failed = true
+		w.b = nil
+		return 0
+	}
+	w.b = w.b[n:]
+	return int64(v) //nolint:gosec // checked
+}
+
+// compact reads a string of the newer encoding; empty for null.
+func (w *wire) compact() string {
+	if n := w.uvarint(); n > 0 {
+		return string(w.take(n - 1))
+	}
+	return ""
+}
+
+// tags passes over fields that we do not know.
+func (w *wire) tags() {
+	for n := w.uvarint(); n > 0 && !w.failed; n-- {
+		w.uvarint()
+		w.take(w.uvarint())
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/itrstream/itrstream/connectors/kafka/recordset"
+	"github.com/itrstream/itrstream/connectors/kafka/txn"
 	"github.com/itrstream/itrstream/schemas"
 	"github.com/itrstream/itrstream/stages"
 )
@@ -55,12 +56,17 @@ func (c *Client) Produce(ctx context.Context, records []Record) error {
 	if err != nil {
 		return err
 	}
+	return c.drainAll(ctx, queues, nil)
+}
+
+// drainAll sends queues beside each other, in p's transaction unless it is nil.
+func (c *Client) drainAll(ctx context.Context, queues []*queue, p *txn.Producer) error {
 	var g errgroup.Group
 	g.SetLimit(lanes)
 	errs := make([]error, len(queues))
 	for i, q := range queues {
 		g.Go(func() error {
-			errs[i] = c.drain(ctx, q)
+			errs[i] = c.drain(ctx, q, p)
 			return nil
 		})
 	}
@@ -123,17 +129,17 @@ func (c *Client) choose(key []byte, ids []int) int32 {
 
 // drain sends a queue batch by batch: the next one leaves only when the last
 // one is acknowledged, so nothing overtakes.
-func (c *Client) drain(ctx context.Context, q *queue) error {
+func (c *Client) drain(ctx context.Context, q *queue, p *txn.Producer) error {
 	var set []byte
 	for len(q.records) > 0 {
 		n := prefix(q.records, c.target(q.to.Topic))
 		var err error
 		// A record set is its batches behind their total length.
-		if set, err = recordset.Encode(append(set[:0], 0, 0, 0, 0), recordset.Plain(c.codec), q.records[:n]); err != nil {
+		if set, err = recordset.Encode(append(set[:0], 0, 0, 0, 0), p.Options(q.to, c.codec), q.records[:n]); err != nil {
 			return fmt.Errorf("kafka: %s: %w", q.to, err)
 		}
 		binary.BigEndian.PutUint32(set, uint32(len(set)-4)) //nolint:gosec // bounded by the target, or by one record
-		err = c.send(ctx, q.to, set, n)
+		err = c.send(ctx, q.to, set, n, p.ID())
 		var large *RecordTooLargeError
 		switch {
 		case errors.As(err, &large) && n > 1:
@@ -141,6 +147,7 @@ func (c *Client) drain(ctx context.Context, q *queue) error {
 		case err != nil:
 			return err
 		default:
+			p.Sent(q.to, n)
 			q.records = q.records[n:]
 		}
 	}
@@ -188,7 +195,7 @@ func (c *Client) lower(topic string, size int) {
 }
 
 // send produces one encoded batch of n records.
-func (c *Client) send(ctx context.Context, to schemas.Partition, set []byte, n int) error {
+func (c *Client) send(ctx context.Context, to schemas.Partition, set []byte, n int, transactionalID string) error {
 	doing := "producing to " + to.String()
 	if n == 1 && len(set) > batchTarget {
 		// A broker may close the connection on a request that is far too long,
@@ -199,8 +206,9 @@ func (c *Client) send(ctx context.Context, to schemas.Partition, set []byte, n i
 	}
 	return c.retry(ctx, doing, func() error {
 		req := &rawproduce.Request{
-			Acks:    acksAll,
-			Timeout: produceMillis,
+			TransactionalID: transactionalID,
+			Acks:            acksAll,
+			Timeout:         produceMillis,
 			Topics: []rawproduce.RequestTopic{{
 				Topic:      to.Topic,
 				Partitions: []rawproduce.RequestPartition{{Partition: to.ID}},
@@ -219,6 +227,8 @@ func (c *Client) send(ctx context.Context, to schemas.Partition, set []byte, n i
 		switch code := kafkago.Error(p.ErrorCode); code {
 		case 0:
 			return nil
+		case kafkago.DuplicateSequenceNumber:
+			return nil // the try before was not in vain
 		case kafkago.MessageSizeTooLarge, kafkago.RecordListTooLarge:
 			limit, err := c.TopicMaxMessageBytes(ctx, to.Topic)
 			if err != nil {

@@ -289,13 +289,17 @@ func BenchmarkProduce(b *testing.B) {
 func TestSinkOrder(t *testing.T) {
 	t.Parallel()
 	cluster := fake(t)
-	c := dial(t, config(cluster.ListenAddrs()))
+	cfg := config(cluster.ListenAddrs())
+	cfg.Delivery = kafka.AtLeastOnce
+	c := dial(t, cfg)
 	done := errors.New("done")
 	err := c.Consume(t.Context(), []string{"posts"}, func(ctx context.Context, a *kafka.Assignment) error {
 		records := []kafka.Record{{Topic: "posts", Value: []byte("result")}}
-		assert.NoError(t, a.Sink().Emit(ctx, records, 3, "first"))
+		sink, err := a.Sink(ctx)
+		assert.NoError(t, err)
+		assert.NoError(t, sink.Emit(ctx, records, 3, "first"))
 		faults(cluster, 1, kerr.TopicAuthorizationFailed)
-		assert.ErrorContains(t, a.Sink().Emit(ctx, records, 4, "second"), "Topic Authorization Failed")
+		assert.ErrorContains(t, sink.Emit(ctx, records, 4, "second"), "Topic Authorization Failed")
 		offset, metadata, err := a.Committed(ctx)
 		assert.NoError(t, err)
 		assert.Equal(t, int64(3), offset)
