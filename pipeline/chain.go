@@ -114,6 +114,7 @@ func (r *runner) attempt(ctx context.Context, a *kafka.Assignment, log *slog.Log
 	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
 	stop := context.AfterFunc(ctx, func() {
+		stages.Reach(ctx, stages.DuringRevoke)
 		t := time.AfterFunc(r.cfg.Shutdown.Timeout, func() {
 			log.WarnContext(ctx, "giving up what is still in flight; it is read again later", "after", r.cfg.Shutdown.Timeout)
 			abandon()
@@ -172,6 +173,7 @@ func (c *chain) take(ctx context.Context) (err error) {
 	if c.claim, err = c.cluster.Claim(ctx, c.a.Partition, at); err != nil {
 		return err
 	}
+	stages.Reach(ctx, stages.AfterClaim)
 	c.emitted, c.folded = c.claim.From(), c.claim.Cursor()
 	c.position.Store(c.folded)
 	text, err := json.Marshal(position{Base: c.claim.Base(), Digest: c.modelDigest})
@@ -227,11 +229,13 @@ func (c *chain) source(ctx, work context.Context, out chan<- *flight) error {
 		case b == nil:
 			continue
 		}
+		stages.Reach(ctx, stages.AfterPoll)
 		from = b.Offsets.End
 		if b.Timings.Decode, err = c.timed(work, "decode", c.decode, b); err != nil {
 			b.Release()
 			return err
 		}
+		stages.Reach(ctx, stages.AfterDecode)
 		f, err := c.budget.admit(ctx, b)
 		if err != nil {
 			b.Release()
@@ -262,6 +266,7 @@ func (c *chain) pass(
 			return err
 		}
 		*spent(&f.batch.Timings) = took
+		stages.Reach(work, stages.CrashPoint("after-"+name))
 		select {
 		case out <- f:
 		case <-work.Done():
@@ -295,6 +300,7 @@ func (c *chain) finish(work context.Context, in <-chan *flight) error {
 }
 
 func (c *chain) finishOne(ctx context.Context, b *schemas.Batch) error {
+	stages.Reach(ctx, stages.BeforeFold)
 	began := c.now()
 	fold := c.claim.Fold
 	if b.Offsets.End <= c.claim.Cursor() {
@@ -303,6 +309,7 @@ func (c *chain) finishOne(ctx context.Context, b *schemas.Batch) error {
 	if err := stages.Usual.Retry(ctx, c.log, "cluster", func() error { return fold(ctx, b) }); err != nil {
 		return err
 	}
+	stages.Reach(ctx, stages.AfterFold)
 	b.Timings.Cluster = c.now().Sub(began)
 	c.position.Store(c.claim.Cursor())
 	if b.Offsets.First < c.emitted {
@@ -316,6 +323,7 @@ func (c *chain) finishOne(ctx context.Context, b *schemas.Batch) error {
 	if err != nil {
 		return err
 	}
+	stages.Reach(ctx, stages.BeforeProduce)
 	err = c.sink.Emit(ctx, records, b.Offsets.End, c.metadata)
 	var large *kafka.RecordTooLargeError
 	if errors.As(err, &large) && large.Topic == c.cfg.Topics.DeadLetter && large.Limit > 0 {

@@ -15,10 +15,11 @@ const (
 	// AfterClaim: the token in Redis is ours and nothing is folded with it.
 	// The next claim takes a newer one, K and R stand.
 	AfterClaim CrashPoint = "after-claim"
-	// AfterPoll, AfterDecode and AfterInfer: the batch is only in memory. It
-	// is fetched again from K.
+	// AfterPoll, AfterDecode, AfterMedia and AfterInfer: the batch is only in
+	// memory. It is fetched again from K.
 	AfterPoll   CrashPoint = "after-poll"
 	AfterDecode CrashPoint = "after-decode"
+	AfterMedia  CrashPoint = "after-media"
 	AfterInfer  CrashPoint = "after-infer"
 	// BeforeFold: as AfterInfer, but the earlier batches are all committed.
 	BeforeFold CrashPoint = "before-fold"
@@ -43,12 +44,12 @@ const (
 	AfterFold CrashPoint = "after-fold"
 	// BeforeProduce: as AfterFold, with the records ready.
 	BeforeProduce CrashPoint = "before-produce"
-	// AfterProduce: the outputs lie in the topics, in an open transaction.
-	// The next owner's InitProducerID aborts it; committed readers never see
-	// them.
+	// AfterProduce: the outputs lie in the topics, in an open transaction; the
+	// offset may be part of it. The next owner's InitProducerID aborts it;
+	// committed readers never see it.
 	AfterProduce CrashPoint = "after-produce"
-	// BeforeEndTxn: the offset is part of the open transaction, too. Both are
-	// aborted together.
+	// BeforeEndTxn: outputs and offset are part of the open transaction. Both
+	// are aborted together.
 	BeforeEndTxn CrashPoint = "before-end-txn"
 	// AfterEndTxn: everything is committed and we alone don't know. The next
 	// owner reads K behind the batch.
@@ -61,7 +62,7 @@ const (
 // CrashPoints lists all of them.
 func CrashPoints() []CrashPoint {
 	return []CrashPoint{
-		AfterInitProducer, AfterClaim, AfterPoll, AfterDecode, AfterInfer, BeforeFold, DuringBootstrap, BeforeInit, AfterInit,
+		AfterInitProducer, AfterClaim, AfterPoll, AfterDecode, AfterMedia, AfterInfer, BeforeFold, DuringBootstrap, BeforeInit, AfterInit,
 		BeforeReseed, AfterReseed, AfterFold, BeforeProduce, AfterProduce, BeforeEndTxn, AfterEndTxn, DuringRevoke,
 	}
 }

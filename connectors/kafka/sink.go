@@ -41,6 +41,7 @@ func (a *Assignment) Sink(ctx context.Context) (Sink, error) {
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
+	stages.Reach(ctx, stages.AfterInitProducer)
 	if a.unsettled {
 		if err := s.settle(ctx); err != nil {
 			return nil, err
@@ -124,9 +125,11 @@ func (s *exactlyOnce) Emit(ctx context.Context, records []Record, next int64, me
 		s.abort(ctx)
 		return err
 	}
+	stages.Reach(ctx, stages.BeforeEndTxn)
 	if err := s.p.End(ctx, true); err != nil {
 		return classify(ctx, "committing a transaction of "+s.a.Partition.String(), err)
 	}
+	stages.Reach(ctx, stages.AfterEndTxn)
 	s.over = false
 	return nil
 }
@@ -141,7 +144,13 @@ func (s *exactlyOnce) fill(ctx context.Context, queues []*queue, next int64, met
 		return classify(ctx, "beginning a transaction of "+s.a.Partition.String(), err)
 	}
 	g, beside := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.a.c.drainAll(beside, queues, s.p) })
+	g.Go(func() error {
+		if err := s.a.c.drainAll(beside, queues, s.p); err != nil {
+			return err
+		}
+		stages.Reach(ctx, stages.AfterProduce)
+		return nil
+	})
 	g.Go(func() error {
 		err := s.p.Offsets(beside, txn.Offsets{
 			Group: s.a.c.cfg.Group, Generation: s.a.Generation, Member: s.a.Member,
