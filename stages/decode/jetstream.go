@@ -141,6 +141,7 @@ func (e *event) post(cfg *Config, end int) (post, fault) {
 		}
 		p.images = append(p.images, img)
 	}
+	p.dropped = e.record.embed.dropped
 	p.checkSizes(cfg, &f)
 	return p, f
 }

@@ -18,6 +18,7 @@ type post struct {
 	langs     []string
 	sensitive *bool
 	images    []image
+	dropped   int // images beyond MaxImages: counted, so that millions of empty ones take no memory
 }
 
 // image is one image of a post: a span of the image column, a URL, or
@@ -177,24 +178,26 @@ func (m *message) strings(f *fault, list field, count, limit int) []string {
 	}
 	var out []string
 	for i := range m.scan.Array() {
+		if i >= count {
+			if i == count {
+				f.add(schemas.ReasonTooLarge, "%v: more than %d", list, count)
+			}
+			m.scan.Skip()
+			continue
+		}
 		where := field{in: list.in, list: list.name, index: i}
 		if m.scan.Kind() == jsonscan.Null {
 			f.add(schemas.ReasonMalformed, "%v: want a string, found null at byte %d", where, m.scan.Offset())
 		}
-		s := m.str(f, where, limit)
-		if i >= count {
-			f.add(schemas.ReasonTooLarge, "%v: more than %d", list, count)
-			continue
-		}
-		out = append(out, s)
+		out = append(out, m.str(f, where, limit))
 	}
 	return out
 }
 
 // checkSizes records what a post has too much of.
 func (p *post) checkSizes(cfg *Config, f *fault) {
-	if n := len(p.images); n > cfg.MaxImages {
-		f.add(schemas.ReasonTooLarge, "%d images, more than %d", n, cfg.MaxImages)
+	if p.dropped > 0 {
+		f.add(schemas.ReasonTooLarge, "%d images, more than %d", len(p.images)+p.dropped, cfg.MaxImages)
 	}
 	size := len(p.text)
 	for _, img := range p.images {

@@ -131,7 +131,7 @@ func (m *message) media(n *native) {
 	if !m.is(&n.body, named("media"), jsonscan.Array) {
 		return
 	}
-	n.p.images = n.p.images[:0]
+	n.p.images, n.p.dropped = n.p.images[:0], 0
 	for i := range m.scan.Array() {
 		if m.scan.Kind() != jsonscan.Object {
 			n.body.add(schemas.ReasonMalformed, "%v: want an object, found %v at byte %d",
@@ -181,6 +181,11 @@ func (m *message) medium(n *native, index int) {
 		return
 	}
 	n.body.merge(size)
+	if len(n.p.images) == m.cfg.MaxImages {
+		m.images.truncate(begin)
+		n.p.dropped++
+		return
+	}
 	// A result must not name a URL whose bytes were not what was judged.
 	if img.inline = data; data {
 		img.url = ""

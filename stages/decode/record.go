@@ -35,9 +35,10 @@ type record struct {
 
 // embed is what a post embeds: images, or something without any.
 type embed struct {
-	typ    string
-	images []blob
-	fault  fault // matters only when the embed turns out to hold images
+	typ     string
+	images  []blob
+	dropped int   // images beyond MaxImages
+	fault   fault // matters only when the embed turns out to hold images
 }
 
 // blob is an image in its author's repository.
@@ -196,7 +197,7 @@ func (m *message) blobs(e *embed) {
 	if !m.is(&e.fault, where, jsonscan.Array) {
 		return
 	}
-	e.images = e.images[:0]
+	e.images, e.dropped = e.images[:0], 0
 	for i := range m.scan.Array() {
 		b := blob{index: i}
 		var f fault // matters only when this is an image
@@ -219,10 +220,15 @@ func (m *message) blobs(e *embed) {
 				m.scan.Skip()
 			}
 		}
-		if b.typ == "" || b.typ == embedGalleryImage {
-			e.fault.merge(f)
-			e.images = append(e.images, b)
+		if b.typ != "" && b.typ != embedGalleryImage {
+			continue
 		}
+		e.fault.merge(f)
+		if len(e.images) == m.cfg.MaxImages {
+			e.dropped++
+			continue
+		}
+		e.images = append(e.images, b)
 	}
 }
 
