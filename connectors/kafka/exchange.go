@@ -127,7 +127,7 @@ func (w *wire) uvarint() int64 {
 		return 0
 	}
 	w.b = w.b[n:]
-	return int64(v) //nolint:gosec // checked
+	return int64(v)
 }
 
 // compact reads a string of the newer encoding; empty for null.

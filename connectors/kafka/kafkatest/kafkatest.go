@@ -54,7 +54,7 @@ type Broker struct {
 // Under -short it skips the test; without LibsVariable it fails it.
 func Start(tb testing.TB, opts Options) *Broker {
 	tb.Helper()
-	if testing.Short() {
+	if testing.Testing() && testing.Short() {
 		tb.Skip("starts a real Kafka: not under -short")
 	}
 	libs := os.Getenv(LibsVariable)

@@ -152,7 +152,7 @@ func (p *Producer) Sent(to schemas.Partition, n int) {
 
 // advance counts as Kafka does: after the largest int32 comes 0.
 func advance(sequence int32, n int) int32 {
-	return int32((int64(sequence) + int64(n)) & math.MaxInt32) //nolint:gosec // masked
+	return int32((int64(sequence) + int64(n)) & math.MaxInt32)
 }
 
 // Offsets is a position that a transaction commits.
