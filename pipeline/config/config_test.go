@@ -48,7 +48,7 @@ decide:
 `)
 	got, err := config.Load(path,
 		[]string{"ITRSTREAM_KAFKA_GROUP=environment", "ITRSTREAM_KAFKA_CLIENT_ID=here", "ITRSTREAM_TOPICS_POSTS=x,y", "PATH=/bin"},
-		[]string{"kafka.client_id=flag", "batch.max_rows=7"})
+		[]string{"kafka.client_id=flag", "batch.max_rows=7", "fetch.ports=80,8080"})
 	require.NoError(t, err)
 	require.Equal(t, []string{"a:1", "b:2"}, got.Kafka.Brokers)
 	require.Equal(t, "environment", got.Kafka.Group)
@@ -56,6 +56,7 @@ decide:
 	require.Equal(t, 45*time.Second, got.Kafka.SessionTimeout)
 	require.Equal(t, []string{"x", "y"}, got.Topics.Posts)
 	require.Equal(t, 7, got.Batch.MaxRows)
+	require.Equal(t, []int{80, 8080}, got.Fetch.Ports)
 	require.Equal(t, 12, got.Cluster.K)
 	require.Equal(t, "mine", got.Namespace())
 	require.Equal(t, []decide.Rule{{Name: "only", When: "result.confidence < 0.5", Topic: "review"}}, got.Decide.Rules)

@@ -51,7 +51,7 @@ func Load(path string, environ, settings []string) (Config, error) {
 		d.WeaklyTypedInput = false // 0123 is no group's name, and 2 is not true
 		d.DecodeHook = mapstructure.ComposeDecodeHookFunc(
 			scalarHook,
-			mapstructure.StringToSliceHookFunc(","),
+			mapstructure.StringToWeakSliceHookFunc(","),
 		)
 	})
 	if err != nil {
