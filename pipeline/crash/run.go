@@ -53,8 +53,12 @@ type worker struct {
 
 func (r *run) do(ctx context.Context) (v oracle.Verdict, err error) {
 	defer func() {
-		if f, ok := recover().(failure); ok {
-			err = f.error
+		switch p := recover().(type) {
+		case nil:
+		case failure:
+			err = p.error
+		default:
+			panic(p)
 		}
 	}()
 	if r.dir, err = os.MkdirTemp("", "itrstream-crash-"); err != nil {

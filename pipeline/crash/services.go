@@ -8,7 +8,6 @@ import (
 	"path"
 	"path/filepath"
 	"strconv"
-	"testing"
 	"time"
 
 	"github.com/itrstream/itrstream/connectors/kafka/kafkatest"
@@ -42,14 +41,12 @@ func (r *run) startServices(ctx context.Context, s *session, w *oracle.Writer) (
 		s.Cleanup((*p).close)
 	}
 	if r.real {
-		testing.Init() // the starters ask whether tests are to be short
 		b := kafkatest.Start(s, kafkatest.Options{Properties: [][2]string{
 			{"advertised.listeners", "PLAINTEXT://" + out.kafkaProxy.addr()},
 		}})
 		out.broker = b
 		out.kafkaProxy.target.Store(b.Addrs()[0])
 	} else {
-		testing.Init()
 		b := &embedded{dir: s.TempDir(), log: filepath.Join(r.dir, "broker.log"), public: out.kafkaProxy.addr(), s: s}
 		if b.addr, err = freeAddr(ctx); err != nil {
 			return nil, err
