@@ -1,9 +1,13 @@
 package e2e
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"testing"
@@ -103,4 +107,66 @@ func TestAChainThatFailsWhileItsSourceWaitsForRoom(t *testing.T) {
 	got := o.wait(20 * time.Second)
 	w.end(t)
 	o.judge(got, true)
+}
+
+// corpus is stages/decode's collection of hostile messages: what to send, and
+// what must come of it.
+func corpus(t *testing.T) []*sent {
+	t.Helper()
+	const dir = "../../stages/decode/testdata/hostile"
+	lines, err := os.ReadFile(filepath.Join(dir, "expected.jsonl"))
+	require.NoError(t, err)
+	var all []*sent
+	for line := range bytes.Lines(lines) {
+		var entry struct {
+			File    string
+			Key     []byte
+			Outcome schemas.Outcome
+			Reason  schemas.Reason
+			Post    string
+		}
+		require.NoError(t, json.Unmarshal(line, &entry))
+		s := &sent{key: entry.Key, outcome: entry.Outcome, reason: entry.Reason, post: entry.Post}
+		if entry.File != "" {
+			value, err := os.ReadFile(filepath.Join(dir, entry.File))
+			require.NoError(t, err)
+			s.value = append([]byte{}, value...)
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// TestHostileMessages sends the whole corpus among good posts: each entry ends
+// where it must, a dead letter with the bytes that were sent, and the posts
+// around it as if it were not there.
+func TestHostileMessages(t *testing.T) {
+	s := embeddedServices(t)
+	cfg := configure(t, s, tinyBundle, "batch.max_rows=32",
+		"decode.max_message_bytes=65536", "decode.max_text_bytes=1024", "decode.max_images=4", "decode.max_image_bytes=8192")
+	o := newOracle(t, s.brokers, "posts")
+	w := start(t, cfg)
+	posts := newWriter(t, 7)
+	entries := corpus(t)
+	for i, entry := range entries {
+		o.produce(entry)
+		if i%8 == 0 {
+			o.produce(posts.next())
+		}
+	}
+	o.produce(posts.many(20)...)
+	got := o.wait(patience)
+	w.end(t)
+	o.judge(got, false)
+
+	// The judge compares bytes; so does whoever sends them again: by digest.
+	dead := 0
+	for _, in := range entries {
+		for _, r := range got.deadLetters[place{in.partition, in.offset}] {
+			require.Equal(t, sha256.Sum256(in.value), sha256.Sum256(r.Value))
+			require.Equal(t, in.value == nil, r.Value == nil, "a null value and an empty one are two things")
+			dead++
+		}
+	}
+	require.Greater(t, dead, 100)
 }

@@ -3,6 +3,7 @@ package decode
 import (
 	"fmt"
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	"github.com/itrstream/itrstream/schemas"
@@ -206,6 +207,16 @@ func (p *post) checkSizes(cfg *Config, f *fault) {
 	if size > cfg.MaxTextBytes {
 		f.add(schemas.ReasonTooLarge, "text and alternative texts have %d bytes, more than %d", size, cfg.MaxTextBytes)
 	}
+}
+
+// parseTime reads a time as microseconds since 1970. A year that has four
+// digits only in its own zone has no spelling in UTC: no result could say it.
+func parseTime(text string) (us int64, ok bool) {
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if year := t.UTC().Year(); err != nil || year < 0 || year > 9999 {
+		return 0, false
+	}
+	return t.UnixMicro(), true
 }
 
 // tombstone decodes a record without a value: its key is the id of the post

@@ -1,8 +1,6 @@
 package decode
 
 import (
-	"time"
-
 	"github.com/itrstream/itrstream/schemas"
 	"github.com/itrstream/itrstream/stages/decode/internal/jsonscan"
 )
@@ -102,12 +100,11 @@ func (m *message) createdAt(f *fault) *int64 {
 		return nil
 	}
 	at := m.scan.Offset()
-	t, err := time.Parse(time.RFC3339Nano, string(m.scan.Text()))
-	if err != nil {
+	us, ok := parseTime(string(m.scan.Text()))
+	if !ok {
 		f.add(schemas.ReasonMalformed, "created_at: not an RFC 3339 time at byte %d", at)
 		return nil
 	}
-	us := t.UnixMicro()
 	return &us
 }
 

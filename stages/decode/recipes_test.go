@@ -203,8 +203,8 @@ func recipes() []recipe {
 		bad("images-thousands.json", tooLarge, media(`{}`+strings.Repeat(`,{}`, 19_999)), "20,000 images"),
 		bad("images-thousand-data.json", tooLarge, media(`{"data":"aGk="}`+strings.Repeat(`,{"data":"aGk="}`, 999)), "a thousand images with bytes"),
 		bad("images-bluesky-thousand.json", tooLarge, embed(`{}`+strings.Repeat(`,{}`, 999)), "a thousand images of Bluesky"),
-		bad("image-too-large.json", tooLarge, media(`{"data":"`+base64.StdEncoding.EncodeToString(make([]byte, 257))+`"}`), "a byte too many in an image"),
-		bad("image-in-url-too-large.json", tooLarge, media(`{"url":"data:image/png;base64,`+base64.StdEncoding.EncodeToString(make([]byte, 257))+`"}`), "a byte too many in a data URL"),
+		bad("image-too-large.json", tooLarge, media(`{"data":"`+base64.StdEncoding.EncodeToString(make([]byte, 8<<10+1))+`"}`), "a byte too many in an image"),
+		bad("image-in-url-too-large.json", tooLarge, media(`{"url":"data:image/png;base64,`+base64.StdEncoding.EncodeToString(make([]byte, 8<<10+1))+`"}`), "a byte too many in a data URL"),
 		good("message-largest.json", pad(post(`,"text":""`), 64<<10), "as many bytes as allowed"),
 		good("text-longest.json", text(strings.Repeat("x", 1024)), "a text as long as allowed"),
 		good("text-empty.json", text(""), "no text"),
@@ -268,7 +268,9 @@ func recipes() []recipe {
 		bad("data-url-text.json", malformed, media(`{"url":"data:text/html,<script>"}`), "a data URL of HTML"),
 		bad("data-url-cut.json", malformed, media(`{"url":"data:image/png;base64"}`), "a data URL without a comma"),
 		good("created-at-0.json", post(`,"created_at":"0000-01-01T00:00:00Z","text":""`), "the first year"),
-		good("created-at-offset.json", post(`,"created_at":"9999-12-31T23:59:59.999999999-23:59","text":""`), "the last second, far in the west"),
+		good("created-at-last.json", post(`,"created_at":"9999-12-31T23:59:59.999999999Z","text":""`), "the last second"),
+		bad("created-at-west.json", malformed, post(`,"created_at":"9999-12-31T23:59:59-23:59"`), "a year of five digits in UTC, which no result could say"),
+		bad("created-at-east.json", malformed, post(`,"created_at":"0000-01-01T00:00:00+23:59"`), "a year before the first in UTC"),
 
 		// Jetstream.
 		bad("jetstream-no-kind.json", unknown, `{"did":"did:plc:a"}`, "an event of no kind"),
@@ -287,6 +289,14 @@ func recipes() []recipe {
 		bad("jetstream-error.json", notAPost, `{"$type":"error","error":"ConsumerTooSlow"}`, "the stream's own error"),
 		bad("jetstream-strange-type.json", unknown, `{"$type":"message","payload":{"$type":"com.example#commit"}}`, "an event of another service"),
 		bad("jetstream-labels-number.json", malformed, commit(`{"text":"","labels":{"values":[{"val":7}]}}`), "a label that is a number"),
+
+		{
+			file: "jetstream-created-at-west.json", value: []byte(commit(`{"text":"a","createdAt":"9999-12-31T23:59:59-23:59"}`)),
+			hostile: hostile{
+				Outcome: schemas.OutcomeResult, Post: "at://did:plc:a/app.bsky.feed.post/r",
+				Tests: "an author's clock that no result could say: it is left out",
+			},
+		},
 
 		// Keys, and records without a value.
 		keyed([]byte("t3_1"), "", "a tombstone"),

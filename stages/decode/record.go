@@ -1,8 +1,6 @@
 package decode
 
 import (
-	"time"
-
 	"github.com/itrstream/itrstream/schemas"
 	"github.com/itrstream/itrstream/stages/decode/internal/jsonscan"
 )
@@ -66,9 +64,7 @@ func (m *message) record(r *record) {
 		case "createdAt":
 			// The author's own clock, which nobody verifies: what cannot be
 			// read is left out.
-			t, err := time.Parse(time.RFC3339Nano, m.str(&r.fault, in("createdAt"), maxID))
-			if err == nil {
-				us := t.UnixMicro()
+			if us, ok := parseTime(m.str(&r.fault, in("createdAt"), maxID)); ok {
 				r.createdAt = &us
 			}
 		case "langs":
