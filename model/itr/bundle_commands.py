@@ -6,11 +6,40 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from itr.bundle import LABELS
+
 _EXAMPLES = argparse.RawDescriptionHelpFormatter
 
 
 def register(jobs: Any) -> dict[str, Callable[[argparse.Namespace], int]]:
     """Adds the subcommands, and gives their functions by name."""
+    cam = jobs.add_parser(
+        "cam",
+        help="show what in a picture and its text speaks for a relation",
+        formatter_class=_EXAMPLES,
+        description="Draws the picture beside the bundle's activation map, and what each word contributes: what its\n"
+        "leaving takes from the relation's logit, against the mean of the four.",
+        epilog="examples:\n"
+        '  itr cam model/bundles/itr-mini cat.jpg "My cat, asleep again" --out cat.png\n'
+        '  itr cam model/bundles/itr-mini cat.jpg "My cat, asleep again" --all --json cat.json --out cat.png\n'
+        '  itr cam bundles/itr-paper cat.jpg "My cat, asleep again" --eigen-smooth --out cat.png',
+    )
+    cam.add_argument("bundle", type=Path, help="folder of the bundle")
+    cam.add_argument("image", type=Path, help="picture file")
+    cam.add_argument("text")
+    cam.add_argument("--out", type=Path, required=True, help="PNG to write")
+    which = cam.add_mutually_exclusive_group()
+    which.add_argument("--relation", choices=LABELS, help="explain this one (default: the one with the highest score)")
+    which.add_argument("--all", action="store_true", help="heat maps of all four, the one with the highest score first")
+    cam.add_argument("--json", type=Path, metavar="FILE", help="also write maps and words' contributions as JSON")
+    cam.add_argument(
+        "--eigen-smooth",
+        action="store_true",
+        help="first principal component of the map's channels instead of their sum, as in the paper's figures; "
+        "for bundles that itr export made",
+    )
+    cam.add_argument("--force", action="store_true", help="replace files that are there")
+
     fit = jobs.add_parser(
         "calibrate",
         help="fit a bundle's probabilities to your own posts",
@@ -36,7 +65,37 @@ def register(jobs: Any) -> dict[str, Callable[[argparse.Namespace], int]]:
     how.add_argument("--verdicts", action="store_true", help='fit to the "relation" that each post names')
     fit.add_argument("--out", type=Path, default=Path("calibration.yaml"), help="file to write (default: %(default)s)")
     fit.add_argument("--force", action="store_true", help="replace the file if it is there")
-    return {"calibrate": _calibrate}
+    return {"cam": _cam, "calibrate": _calibrate}
+
+
+def _cam(chosen: argparse.Namespace) -> int:
+    from itr import cam_figure
+    from itr.eigen import EigenMaps
+    from itr.explain import explain
+    from itr.folder import write_json
+    from itr.labeller import UNREADABLE, Labeller
+
+    for path in (chosen.out, chosen.json):
+        if path is not None and path.exists() and not chosen.force:
+            raise ValueError(f"{path} is there already; --force replaces it")
+    labeller = Labeller(chosen.bundle)
+    encoded = chosen.image.read_bytes()
+    try:
+        pixels = labeller.pixels(encoded)
+    except UNREADABLE as error:
+        raise ValueError(f"{chosen.image} cannot be read as a picture: {error}") from error
+    eigen = EigenMaps(chosen.bundle, labeller.manifest) if chosen.eigen_smooth else None
+    found = explain(labeller, pixels, chosen.text, eigen)
+    first = LABELS.index(chosen.relation) if chosen.relation else found.relation
+    others = [relation for relation in range(len(LABELS)) if relation != first] if chosen.all else []
+    cam_figure.draw(chosen.out, found, [first, *others])
+    if chosen.json is not None:
+        about = {"bundle": labeller.digest, "image": str(chosen.image), "text": chosen.text}
+        write_json(chosen.json, about | found.to_json())
+    print(f"{LABELS[found.relation]} {found.scores[found.relation]:.2f}; wrote {chosen.out}")
+    for row in found.strongest(first, len(found.words)):
+        print(f"{found.by_word[row, first]:+8.3f}  {found.words[row]}")
+    return 0
 
 
 def _calibrate(chosen: argparse.Namespace) -> int:

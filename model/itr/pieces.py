@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import transformers
@@ -50,6 +51,4 @@ class Pieces:
         for i in range(1, len(pieces) - 1):
             if not starts or not _CONTINUES[self.kind](pieces[i - 1], pieces[i]):
                 starts.append(i)
-        ends = [*starts[1:], len(pieces) - 1]
-        spell = self.tokenizer.convert_tokens_to_string
-        return [Word(spell(pieces[a:b]).strip(), a, b) for a, b in zip(starts, ends, strict=True)]
+        return [Word(self.tokenizer.decode(ids[a:b]).strip(), a, b) for a, b in pairwise([*starts, len(pieces) - 1])]

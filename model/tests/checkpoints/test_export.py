@@ -12,6 +12,7 @@ import torch
 
 from itr import bundle, checkpoint, pictures, run, verify
 from itr.__main__ import main
+from itr.eigen import EigenMaps
 from itr.grad_cam import maps
 
 # The CLIP checkpoint's classes get other relations, so that a permutation is tried too.
@@ -101,8 +102,10 @@ def test_graphs_equal_an_independent_computation(exported, rows, tokens):
     assert similarity.shape == (rows,) and logits.shape == (rows, 4)
 
 
-def autograd_map(exported: Exported, pixels: np.ndarray, relation: int, dtype: torch.dtype) -> torch.Tensor:
-    """Grad-CAM as the public code has it before smoothing and scaling: hook, backward, mean, weighted sum, ReLU."""
+def autograd_factors(
+    exported: Exported, pixels: np.ndarray, relation: int, dtype: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the public code's Grad-CAM multiplies: weights [B,D,1,1] by hook, backward and mean, activations [B,D,h,w]."""
     model = checkpoint.load(exported.out.parent / "m.pt").build().to(dtype)
     kind, encoder = image_kind(exported.variant), model.encoder_v
     layer = {
@@ -119,7 +122,13 @@ def autograd_map(exported: Exported, pixels: np.ndarray, relation: int, dtype: t
     if kind != "resnet":
         side = round((activation.shape[1] - 1) ** 0.5)
         activation, gradient = (x[:, 1:].transpose(1, 2).unflatten(2, (side, side)) for x in (activation, gradient))
-    return (gradient.mean((2, 3), keepdim=True) * activation).sum(1).relu().detach()
+    return gradient.mean((2, 3), keepdim=True), activation.detach()
+
+
+def autograd_map(exported: Exported, pixels: np.ndarray, relation: int, dtype: torch.dtype) -> torch.Tensor:
+    """Grad-CAM as the public code has it before smoothing and scaling."""
+    weights, activation = autograd_factors(exported, pixels, relation, dtype)
+    return (weights * activation).sum(1).relu()
 
 
 def test_maps_equal_autograd(exported):
@@ -142,6 +151,36 @@ def test_the_closed_form_is_exact(exported):
     for relation in range(4):
         want = autograd_map(exported, pixels, relation, torch.float64)
         torch.testing.assert_close(got[:, exported.order.index(relation)], want, atol=1e-14, rtol=1e-8)
+
+
+def test_smoothed_maps_are_principal_components(exported):
+    _, _, pixels = batch(exported, 1, 4, seed=5)
+    text = np.zeros(exported.manifest["text"]["width"], np.float32)
+    got = EigenMaps(exported.out, exported.manifest)(pixels[0], text)
+    for relation in range(4):
+        weights, activation = autograd_factors(exported, pixels, relation, torch.float64)
+        weighted = (weights * activation)[0].flatten(1).numpy()
+        centred = weighted - weighted.mean(1, keepdims=True)
+        spread, directions = np.linalg.eigh(centred @ centred.T)
+        along = directions[:, spread.argmax()] @ centred
+        want = np.maximum(along * np.sign(along @ weighted.sum(0)), 0)
+        np.testing.assert_allclose(got[relation].ravel(), want / want.max(), atol=1e-3)
+
+
+def test_cam_explains_by_an_exported_bundle(exported, tmp_path):
+    image, out = exported.out / "golden" / "wide.png", tmp_path / "cam.json"
+    command = ["cam", str(exported.out), str(image), "so so", "--all", "--json", str(out)]
+    assert main([*command, "--out", str(tmp_path / "plain.png")]) == 0
+    plain = json.loads(out.read_text())
+    assert main([*command, "--eigen-smooth", "--force", "--out", str(tmp_path / "smooth.png")]) == 0
+    smooth = json.loads(out.read_text())
+    assert plain["words"] == smooth["words"] and plain["cam"] != smooth["cam"]
+    want = exported.graphs.explain(
+        pictures.load(image, exported.manifest["image"])[None],
+        np.zeros((1, exported.manifest["text"]["width"]), np.float32),
+    )[0]
+    got = np.array([plain["cam"][name] for name in exported.manifest["labels"]])
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-6)
 
 
 def test_a_row_does_not_depend_on_its_batch(exported):
