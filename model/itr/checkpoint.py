@@ -71,7 +71,12 @@ def load(path: Path, pool: tuple[str, str] | None = None) -> Checkpoint:
         if pool:
             raise ValueError(f"{path} is imported, its pooling is settled; --pool goes with a published file")
         return _read_folder(path)
-    return place(read_state(path), source=f"{path.name} sha256:{_digest(path)}", pool=pool)
+    return place(read_state(path), source=origin(path), pool=pool)
+
+
+def origin(path: Path) -> str:
+    """A checkpoint file's name and digest."""
+    return f"{path.name} sha256:{_digest(path)}"
 
 
 def convert(path: Path, out: Path, force: bool, pool: tuple[str, str] | None = None) -> Checkpoint:

@@ -1,18 +1,16 @@
-"""The four graphs of a bundle as modules of named inputs and outputs, and their way into ONNX files."""
+"""The four graphs of itr-mini as modules of named inputs and outputs."""
 
 from pathlib import Path
 
-import onnx
 import torch
 from torch import Tensor, nn
 
+from itr import onnx_file
 from itr.cam import Cam
 from itr.image_tower import ImageTower
 from itr.relation import Relation
 from itr.text_area import TextArea
 from itr.text_tower import TextTower
-
-OPSET = 18
 
 
 class ImageGraph(nn.Module):
@@ -45,60 +43,26 @@ class ExplainGraph(nn.Module):
 
 
 def text(tower: TextTower, path: Path) -> None:
-    ids = torch.tensor([[101, 7592, 2088, 102], [101, 102, 0, 0]])
-    _export(
-        tower,
-        (ids, (ids > 0).long()),
-        path,
-        {"input_ids": {0: "batch", 1: "tokens"}, "attention_mask": {0: "batch", 1: "tokens"}},
-        ["text"],
-    )
+    ids, axes = torch.tensor([[101, 7592, 2088, 102], [101, 102, 0, 0]]), ("batch", "tokens")
+    inputs = {"input_ids": (ids, axes), "attention_mask": ((ids > 0).long(), axes)}
+    onnx_file.save(tower, path, inputs, ["text"], tower.positions.shape[0])
 
 
 def image(graph: ImageGraph, path: Path) -> None:
-    _export(graph, (_pixels(),), path, {"pixels": {0: "batch"}}, ["image"])
+    onnx_file.save(graph, path, {"pixels": (_pixels(), ("batch",))}, ["image"])
 
 
 def head(relation: Relation, text_width: int, image_width: int, path: Path) -> None:
-    inputs = (torch.randn(2, text_width), torch.randn(2, image_width))
-    _export(
-        relation, inputs, path, {"text": {0: "batch"}, "image": {0: "batch"}}, ["logits", "similarity", "embedding"]
-    )
+    inputs = {
+        name: (torch.randn(2, width), ("batch",)) for name, width in (("text", text_width), ("image", image_width))
+    }
+    onnx_file.save(relation, path, inputs, ["logits", "similarity", "embedding"])
 
 
 def explain(graph: ExplainGraph, text_width: int, path: Path) -> None:
-    _export(
-        graph, (_pixels(), torch.randn(2, text_width)), path, {"pixels": {0: "batch"}, "text": {0: "batch"}}, ["cam"]
-    )
+    inputs = {"pixels": (_pixels(), ("batch",)), "text": (torch.randn(2, text_width), ("batch",))}
+    onnx_file.save(graph, path, inputs, ["cam"])
 
 
 def _pixels() -> Tensor:
     return torch.randint(0, 256, (2, 224, 224, 3), dtype=torch.uint8)
-
-
-def _export(
-    module: nn.Module, inputs: tuple[Tensor, ...], path: Path, axes: dict[str, dict[int, str]], outputs: list[str]
-) -> None:
-    module.eval()  # exporters have left batch norms in training mode before
-    batch = torch.export.Dim("batch", min=1, max=4096)
-    named = {"batch": batch, "tokens": torch.export.Dim("tokens", min=2, max=128)}
-    shapes = tuple({axis: named[name] for axis, name in of.items()} for of in axes.values())
-    program = torch.onnx.export(
-        module,
-        inputs,
-        input_names=list(axes),
-        output_names=outputs,
-        dynamic_shapes=shapes,
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
-    module.eval()
-    model = program.model_proto
-    del model.graph.value_info[:]
-    model.metadata_props.clear()
-    for node in model.graph.node:  # stack traces of the machine that exported
-        del node.metadata_props[:]
-        node.doc_string = ""
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, path)

@@ -1,19 +1,50 @@
-"""The four graphs of a two-tower bundle: modules with the bundle's inputs and outputs, and their way to ONNX files."""
+"""The four graphs of a trained model's bundle, as modules with the bundle's inputs and outputs, and their ONNX files.
 
-import logging
+Here are those of the published two-tower variants; `mini_graphs` has those of MiniLM and EfficientNet-Lite0.
+"""
+
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 
-import onnx
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from itr import grad_cam
+from itr import grad_cam, onnx_file
 from itr.towers import Normalised
-from itr.two_tower import TwoTowerModel
+from itr.two_tower import Related, TwoTowerModel
 
-OPSET = 18
+
+@dataclass(frozen=True)
+class Parts:
+    """The modules of the four graphs, and the sizes of what goes in and between."""
+
+    text: nn.Module  # input_ids, attention_mask int64 [B,T] → text [B,text_width]
+    image: nn.Module  # pixels uint8 [B,side,side,3] → image [B,image_width]
+    head: nn.Module  # text, image → logits [B,4], similarity [B], embedding [B,·]
+    explain: nn.Module  # pixels, text → cam [B,4,h,w]
+    text_width: int
+    image_width: int
+    vocabulary: int  # token ids
+    max_tokens: int
+    side: int
+
+    def write(self, out: Path) -> None:
+        """Writes text.onnx, image.onnx, head.onnx and explain.onnx; batch and tokens are dynamic, outputs float32."""
+        ids = torch.full((2, 5), 5)
+        tokens = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        pixels = {"pixels": torch.zeros(2, self.side, self.side, 3, dtype=torch.uint8)}
+        text, image = {"text": torch.ones(2, self.text_width)}, {"image": torch.ones(2, self.image_width)}
+        for name, module, inputs, outputs in (
+            ("text", self.text, tokens, ["text"]),
+            ("image", self.image, pixels, ["image"]),
+            ("head", self.head, text | image, ["logits", "similarity", "embedding"]),
+            ("explain", self.explain, pixels | text, ["cam"]),
+        ):
+            axes = ("batch", "tokens") if name == "text" else ("batch",)
+            named = {key: (example, axes) for key, example in inputs.items()}
+            onnx_file.save(module, out / f"{name}.onnx", named, outputs, self.max_tokens)
 
 
 class TextGraph(nn.Module):
@@ -42,12 +73,13 @@ class ImageGraph(nn.Module):
 class HeadGraph(nn.Module):
     """text, image → logits [B,4], similarity [B], embedding [B,ht+hv] of length 1."""
 
-    def __init__(self, model: TwoTowerModel) -> None:
+    def __init__(self, model: nn.Module) -> None:
+        """model: what has `relate`, as TwoTowerModel does."""
         super().__init__()
         self.model = model
 
     def forward(self, text: Tensor, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        found = self.model.relate(text, image)
+        found: Related = self.model.relate(text, image)
         return found.logits, found.similarity, functional.normalize(found.joint, dim=-1)
 
 
@@ -72,54 +104,15 @@ class ExplainGraph(nn.Module):
         return self.maps(self.normalised(pixels).to(self.dtype))
 
 
-def export(model: TwoTowerModel, out: Path, half: bool) -> None:
-    """Writes text.onnx, image.onnx, head.onnx and explain.onnx; batch and tokens are dynamic, outputs float32.
-
-    With half the towers compute in float16; the head, the activation map, and what goes in and out do not.
+def parts(model: TwoTowerModel, half: bool = False) -> Parts:
+    """Of a published variant. With half the towers compute in float16, for accelerators; the head, the activation map,
+    and what goes in and out do not.
     """
     variant = model.variant
-    tokens = torch.export.Dim("tokens", min=2, max=variant.text.max_tokens)
-    batch = torch.export.Dim("batch", min=1, max=4096)
-    ids = torch.full((2, 5), 5)
-    pixels = torch.zeros(2, variant.image.side, variant.image.side, 3, dtype=torch.uint8)
-    text, image = torch.ones(2, variant.text.width), torch.ones(2, variant.image.width)
-    row, tokenised = {0: batch}, {0: batch, 1: tokens}
-    ids_and_mask = {"input_ids": tokenised, "attention_mask": tokenised}
     towers, explain = model, ExplainGraph(model)
     if half:
         towers, explain = deepcopy(model).half(), deepcopy(explain)
         explain.halve()
-    _save(TextGraph(towers), (ids, torch.ones_like(ids)), out / "text.onnx", ids_and_mask, ["text"])
-    _save(ImageGraph(towers), (pixels,), out / "image.onnx", {"pixels": row}, ["image"])
-    _save(
-        HeadGraph(model),
-        (text, image),
-        out / "head.onnx",
-        {"text": row, "image": row},
-        ["logits", "similarity", "embedding"],
-    )
-    _save(explain, (pixels, text), out / "explain.onnx", {"pixels": row, "text": row}, ["cam"])
-
-
-def _save(
-    module: nn.Module, inputs: tuple[Tensor, ...], path: Path, axes: dict[str, dict[int, object]], outputs: list[str]
-) -> None:
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it lists the packages that it does not need
-    program = torch.onnx.export(
-        module.eval(),
-        inputs,
-        input_names=list(axes),
-        output_names=outputs,
-        dynamic_shapes=tuple(axes.values()),
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
-    model = program.model_proto
-    del model.graph.value_info[:]
-    model.metadata_props.clear()
-    for node in model.graph.node:  # stack traces of the machine that exported
-        del node.metadata_props[:]
-        node.doc_string = ""
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, path)
+    text, image = variant.text, variant.image
+    sizes = (text.width, image.width, text.vocabulary, text.max_tokens, image.side)
+    return Parts(TextGraph(towers).eval(), ImageGraph(towers).eval(), HeadGraph(model).eval(), explain.eval(), *sizes)

@@ -289,10 +289,16 @@ def fetch(cache: Path) -> dict[str, Path]:
 
     Raises RuntimeError when a client fails or a digest differs from the pin.
     """
-    return {item.package: _unpacked(item, cache) for item in INGREDIENTS}
+    return {item.package: unpacked(item, cache) for item in INGREDIENTS}
 
 
-def _unpacked(item: Ingredient, cache: Path) -> Path:
+def named(package: str) -> Ingredient:
+    """The ingredient that is this package; KeyError when none is."""
+    return {item.package: item for item in INGREDIENTS}[package]
+
+
+def unpacked(item: Ingredient, cache: Path) -> Path:
+    """The folder of one unpacked ingredient; fetches it unless it is in the cache. Errors are fetch's."""
     folder = cache / "unpacked" / f"{item.package}-{item.version.replace(':', '_')}"
     if folder.is_dir():
         return folder

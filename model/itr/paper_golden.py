@@ -4,15 +4,14 @@ Pictures are drawn here and stored without loss: wide, tall, smaller than the to
 the public code ignores, with a palette.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from itr import golden, pictures
-from itr.reading import Words
 from itr.run import Graphs
 
 _ORIENTATION = 0x0112
@@ -27,7 +26,7 @@ _TEXTS = (
 )
 
 
-def write(folder: Path, graphs: Graphs, words: Words, settings: dict[str, Any]) -> None:
+def write(folder: Path, graphs: Graphs, tokens: Callable[[str], list[int]], settings: dict[str, Any]) -> None:
     """Draws the pictures below folder/golden, runs each text with one of them, and writes golden.json."""
     (folder / "golden").mkdir()
     names = _draw(folder / "golden")
@@ -35,7 +34,7 @@ def write(folder: Path, graphs: Graphs, words: Words, settings: dict[str, Any]) 
     for i, text in enumerate(_TEXTS):
         path = f"golden/{names[i % len(names)]}"
         pixels = pictures.load(folder / path, settings)
-        ids = words([text], torch.device("cpu"))[0][0].tolist()
+        ids = tokens(text)
         posts.append(golden.post(text, path, ids, pixels, golden.replay(graphs, ids, pixels)))
     golden.write(folder, posts)
 

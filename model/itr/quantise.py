@@ -1,4 +1,5 @@
-"""Makes the graphs small and fast: dynamic int8 for the text tower, static int8 for the convolutions.
+"""Makes the graphs small and fast: dynamic int8 for itr-mini's text tower, static int8 for convolutions. What
+transformers of other bundles get is in `row_scales`.
 
 Weights of matrix products and of 1×1 convolutions get 7 of their 8 bits: where a CPU lacks VNNI, sums of two full-
 range products overflow 16 bits in ONNX Runtime's kernels and saturate in silence, and a bundle must give the same
@@ -24,10 +25,12 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from itr import onnx_file
+
 _CALIBRATION_BATCH = 8
 # The first layers keep floats: pooled features then have cosine .991 to the float tower instead of .953, at no time
 # that could be measured.
-_FLOAT_LAYERS = ("stem.conv", "blocks.0.depthwise.conv", "blocks.0.project.conv")
+FLOAT_LAYERS = ("stem.conv", "blocks.0.depthwise.conv", "blocks.0.project.conv")
 
 
 class _Feeds(CalibrationDataReader):
@@ -58,9 +61,16 @@ def text(source: Path, target: Path) -> None:
     _strip(target)
 
 
-def convolutions(source: Path, target: Path, pixels: np.ndarray, others: dict[str, np.ndarray]) -> None:
+def convolutions(
+    source: Path,
+    target: Path,
+    pixels: np.ndarray,
+    others: dict[str, np.ndarray],
+    floats: tuple[str, ...] = FLOAT_LAYERS,
+    activation: str = "Clip",
+) -> None:
     """Static int8 of the image tower's convolutions, ranges over `pixels` (uint8 [N,224,224,3]); others are the
-    graph's other inputs [N,·].
+    graph's other inputs [N,·]. The layers named `floats` stay as they are.
 
     Equal pixels give equal ranges, so that the image graph and the explaining graph compute the same maps.
 
@@ -75,17 +85,17 @@ def convolutions(source: Path, target: Path, pixels: np.ndarray, others: dict[st
         kept = [
             node
             for node in convolutions
-            if any(f".{name}." in node.input[1] for name in _FLOAT_LAYERS) or ".area." in node.input[1]
+            if any(f".{name}." in node.input[1] for name in floats) or ".area." in node.input[1]
         ]
         narrow = [node.input[1] for node in convolutions if node not in kept and "depthwise" not in node.input[1]]
         feeds = _Feeds(pixels, others)
-        # Clip is in the list so that a convolution's output is quantised behind its ReLU6, over 0…6 and not over ±100.
+        # In the list so that a convolution's output is quantised behind its ReLU6, over 0…6 and not over ±100.
         quantize_static(
             prepared,
             target,
             feeds,
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv", "Clip"],
+            op_types_to_quantize=["Conv", activation],
             nodes_to_exclude=[node.name for node in kept],
             per_channel=True,
             calibrate_method=CalibrationMethod.MinMax,
@@ -102,7 +112,4 @@ def convolutions(source: Path, target: Path, pixels: np.ndarray, others: dict[st
 
 
 def _strip(path: Path) -> None:
-    model = onnx.load(path)
-    del model.graph.value_info[:]
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, path)
+    onnx_file.write(onnx.load(path), path)
