@@ -23,6 +23,7 @@ const (
 	// settleWithin is how long healthy workers may take for what is left.
 	settleWithin = 3 * time.Minute
 	stopWithin   = 20 * time.Second
+	stuckAfter   = 12 * time.Second
 	// feed is how many posts are sent at once, every feedEvery.
 	feed      = 6
 	feedEvery = 100 * time.Millisecond
@@ -261,9 +262,7 @@ func (r *run) judge(ctx context.Context, o *oracle.Oracle, rules oracle.Rules) (
 			return oracle.Verdict{}, err
 		}
 	}
-	settle, cancel := context.WithTimeout(ctx, settleWithin)
-	defer cancel()
-	late := o.Settle(settle)
+	late := r.settle(ctx, o)
 	if ctx.Err() != nil {
 		return oracle.Verdict{}, ctx.Err()
 	}
@@ -292,6 +291,34 @@ func (r *run) judge(ctx context.Context, o *oracle.Oracle, rules oracle.Rules) (
 		v.Details = append(v.Details, late.Error())
 	}
 	return v, nil
+}
+
+// settle waits until every input has an outcome. The embedded broker never
+// gives up a member that dies while it waits to join, and that member may own
+// partitions, until the next rebalance: where nothing moves, a worker leaves
+// and comes back. Apache Kafka gets no such help.
+func (r *run) settle(ctx context.Context, o *oracle.Oracle) error {
+	for deadline := time.Now().Add(settleWithin); ; {
+		before := o.Outcomes()
+		attempt, cancel := context.WithTimeout(ctx, time.Until(deadline))
+		if !r.real {
+			cancel()
+			attempt, cancel = context.WithTimeout(ctx, stuckAfter)
+		}
+		err := o.Settle(attempt)
+		cancel()
+		if err == nil || ctx.Err() != nil || time.Now().After(deadline) {
+			return err
+		}
+		if o.Outcomes() == before {
+			if err := r.workers[0].stop(stopWithin); err != nil {
+				return err
+			}
+			if err := r.start(0, false); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 // group is the workers' consumer group, and so the namespace in Redis.

@@ -101,14 +101,14 @@ func (j *judgement) centroids(c Centroids) {
 	switch {
 	case c.Count > count:
 		j.v.DoubleFolded += c.Count - count
-		j.v.say("the centroids count %d pairs, %d were sent", c.Count, count)
+		j.v.say(1, "the centroids count %d pairs, %d were sent", c.Count, count)
 	case c.Count < count:
 		j.v.Unfolded += count - c.Count
-		j.v.say("the centroids count %d pairs, %d were sent", c.Count, count)
+		j.v.say(1, "the centroids count %d pairs, %d were sent", c.Count, count)
 	case c.Checksum != checksum:
 		j.v.DoubleFolded++
 		j.v.Unfolded++
-		j.v.say("the centroids count as many pairs as were sent, but not the same ones")
+		j.v.say(1, "the centroids count as many pairs as were sent, but not the same ones")
 	}
 	if j.rules.Rollback || j.rules.Repeats {
 		return

@@ -50,17 +50,19 @@ func (v *Verdict) Add(w Verdict) {
 	v.Details = append(v.Details, w.Details...)
 }
 
-const maxDetails = 20
+// toldOfEach is how many of one kind are told.
+const toldOfEach = 5
 
-func (v *Verdict) say(format string, args ...any) {
-	if len(v.Details) < maxDetails {
+// say tells the nth of a kind.
+func (v *Verdict) say(nth int, format string, args ...any) {
+	if nth <= toldOfEach {
 		v.Details = append(v.Details, fmt.Sprintf(format, args...))
 	}
 }
 
 func (v *Verdict) wrong(format string, args ...any) {
 	v.Wrong++
-	v.say(format, args...)
+	v.say(v.Wrong, format, args...)
 }
 
 // Rules say what a run may have seen.
@@ -88,7 +90,7 @@ func (o *Oracle) Judge(c Centroids, r Rules) Verdict {
 	for id, outs := range o.seen.outcomes {
 		if _, ok := ids[id]; !ok {
 			v.Duplicated += len(outs)
-			v.say("%s/%d offset %d: an outcome of no input", outs[0].record.Topic, outs[0].record.Partition, outs[0].record.Offset)
+			v.say(v.Duplicated, "%s/%d offset %d: an outcome of no input", outs[0].record.Topic, outs[0].record.Partition, outs[0].record.Offset)
 		}
 	}
 	for _, s := range o.seen.strays {
@@ -144,11 +146,11 @@ func (j *judgement) input(at place, id string) {
 	switch {
 	case len(outs) == 0:
 		j.v.Lost++
-		j.v.say("%s has no outcome", where)
+		j.v.say(j.v.Lost, "%s has no outcome", where)
 		return
 	case len(outs) > 1 && !j.rules.Repeats:
 		j.v.Duplicated += len(outs) - 1
-		j.v.say("%s has %d outcomes", where, len(outs))
+		j.v.say(j.v.Duplicated, "%s has %d outcomes", where, len(outs))
 	}
 	for i, out := range outs {
 		if out.kind != in.Outcome {
@@ -285,7 +287,7 @@ func (j *judgement) order(ids map[string]place) {
 			}
 			if before, ok := last[at.partition]; ok && at.offset < before {
 				j.v.OutOfOrder++
-				j.v.say("%s/%d: input %d/%d came after %d", l.topic, l.partition, at.partition, at.offset, before)
+				j.v.say(j.v.OutOfOrder, "%s/%d: input %d/%d came after %d", l.topic, l.partition, at.partition, at.offset, before)
 			}
 			last[at.partition] = max(last[at.partition], at.offset)
 		}
