@@ -14,6 +14,8 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := $(CACHE)/tools/golangci-lint-$(GOLANGCI_VERSION)
 
+PARITY := $(CACHE)/parity
+
 KAFKA_POM  := connectors/kafka/kafkatest/pom.xml
 KAFKA_LIBS := $(CACHE)/kafka-libs
 
@@ -100,10 +102,29 @@ test-training: ## tests of training, import and export: PyTorch, 5 GB
 	$(VENV)-train/bin/python -m pip install --quiet --disable-pip-version-check -e 'model[train,test]'
 	cd model && OMP_NUM_THREADS=1 $(VENV)-train/bin/python -m pytest -q tests/checkpoints tests/training
 
+.PHONY: parity
+parity: build $(PARITY)/words/made $(VENV)-build/installed ## Hugging Face and PyTorch beside Go on three models in full size: PyTorch, 10 GB
+	$(WITH_ONNXRUNTIME) OMP_NUM_THREADS=1 $(VENV)-build/bin/python -m itr parity \
+		--tokenizers $(PARITY)/words --itrstream bin/itrstream --out $(PARITY)/models
+
+# BERT's vocabulary and CLIP's are the published ones; BERTweet's is in no package, so one of its size is trained.
+$(PARITY)/words/made: model/tokenize/testdata/vocabularies.py | $(VENV)-build/installed
+	rm -rf $(PARITY)
+	mkdir -p $(PARITY)/words/bert
+	cp model/tokenize/testdata/vocab.txt $(PARITY)/words/bert
+	$(VENV)-build/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --dest $(PARITY) open_clip_torch==3.3.0
+	$(VENV)-build/bin/python -m zipfile -e $(PARITY)/open_clip_torch-*.whl $(PARITY)/wheel
+	$(VENV)-build/bin/python model/tokenize/testdata/vocabularies.py --merges 0 --out $(PARITY)/words \
+		--clip $(PARITY)/wheel/open_clip/bpe_simple_vocab_16e6.txt.gz
+	touch $@
+
 .PHONY: model
-model: ## rebuild model/bundles/itr-mini from its ingredients: PyTorch, and up to 40 minutes
-	$(PYTHON) -m venv $(VENV)-build
-	$(VENV)-build/bin/python -m pip install --quiet --disable-pip-version-check -e 'model[build,test]'
+model: $(VENV)-build/installed ## rebuild model/bundles/itr-mini from its ingredients: PyTorch, and up to 40 minutes
 	$(VENV)-build/bin/python -m itr mini --cache $(CACHE)/itr --out model/bundles/itr-mini
 	$(VENV)-build/bin/python -m itr verify model/bundles/itr-mini
 	cd model && $(VENV)-build/bin/python -m pytest -q tests/pieces tests/build
+
+$(VENV)-build/installed: model/pyproject.toml
+	$(PYTHON) -m venv $(VENV)-build
+	$(VENV)-build/bin/python -m pip install --quiet --disable-pip-version-check -e 'model[build,test]'
+	touch $@

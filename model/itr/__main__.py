@@ -42,11 +42,42 @@ def main(arguments: list[str] | None = None) -> int:
     pieces.add_argument("--vocab", type=Path, required=True)
     pieces.add_argument("--out", type=Path, required=True)
 
+    parity = jobs.add_parser(
+        "parity",
+        help="compare Hugging Face and PyTorch with Go and ONNX Runtime on 100 posts, from their bytes on",
+        epilog="example: python -m itr parity itr-paper --tokenizers bertweet-base --itrstream bin/itrstream --out out",
+    )
+    parity.add_argument(
+        "checkpoint",
+        type=Path,
+        nargs="?",
+        help="as for export; without it, random models in full size, see --tokenizers",
+    )
+    parity.add_argument(
+        "--tokenizers",
+        type=Path,
+        required=True,
+        help="folder of the checkpoint's tokenizer files; for random models, of the folders bertweet, clip and bert",
+    )
+    parity.add_argument("--itrstream", type=Path, required=True, help="the Go program")
+    parity.add_argument(
+        "--out", type=Path, required=True, help="folder for bundles and references; what misses a goal stays there"
+    )
+    parity.add_argument("--json", action="store_true", help="print one JSON list instead of a table")
+
     others = checkpoint_commands.register(jobs) | training_commands.register(jobs) | bundle_commands.register(jobs)
 
     chosen = parser.parse_args(arguments)
     try:
-        return ({"mini": _mini, "verify": _verify, "wordpiece-golden": _wordpieces} | others)[chosen.job](chosen)
+        return (
+            {
+                "mini": _mini,
+                "verify": _verify,
+                "wordpiece-golden": _wordpieces,
+                "parity": _parity,
+            }
+            | others
+        )[chosen.job](chosen)
     except ModuleNotFoundError as error:
         extra = "ocr" if chosen.job == "ocr" else "train"
         print(f"itr {chosen.job}: needs {error.name}, not installed: pip install -e 'model[{extra}]'", file=sys.stderr)
@@ -83,6 +114,16 @@ def _wordpieces(chosen: argparse.Namespace) -> int:
         "\n".join(tokenizer_lines(chosen.vocab, count=800, max_tokens=128, seed=17)) + "\n", encoding="ascii"
     )
     return 0
+
+
+def _parity(chosen: argparse.Namespace) -> int:
+    import json
+
+    from itr import parity
+
+    found = parity.run(parity.ParityConfig(chosen.tokenizers, chosen.itrstream, chosen.out, chosen.checkpoint))
+    print(json.dumps([one.described() for one in found], indent=1) if chosen.json else parity.table(found))
+    return 1 if any(one.missed for one in found) else 0
 
 
 if __name__ == "__main__":

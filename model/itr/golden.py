@@ -69,7 +69,8 @@ def write(folder: Path, posts: list[dict[str, Any]]) -> None:
 
 
 def _numbers(values: np.ndarray) -> list[float]:
-    return [float(value) for value in values]
+    """The shortest decimals that are these float32 numbers."""
+    return [float(str(value)) for value in values.astype(np.float32)]
 
 
 def cases(folder: Path, graphs: Graphs, vocab: Path, face: Path, max_tokens: int, side: int) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ class Vocabulary:
 
 def find(folder: Path, tower: TextTower) -> Vocabulary:
     """The tokenizer files as Hugging Face names them; ValueError names what is missing or has another size."""
-    settings = _settings(tower)
+    settings = _settings(folder, tower)
     found = Vocabulary(folder, settings)
     if missing := [name for name in found.files if not (folder / name).is_file()]:
         raise ValueError(f"{folder} has no {' and no '.join(missing)}, which the tokenizer {settings['type']} needs")
@@ -37,12 +37,12 @@ def find(folder: Path, tower: TextTower) -> Vocabulary:
     return found
 
 
-def _settings(tower: TextTower) -> dict[str, Any]:
+def _settings(folder: Path, tower: TextTower) -> dict[str, Any]:
     if tower.kind == "bert":
         return {"type": "wordpiece", "vocab": "vocab.txt", "lowercase": True}
     if tower.kind == "clip_text":
         return {"type": "clip", "vocab": "vocab.json", "merges": "merges.txt"}
-    if tower.vocabulary == 64001:
+    if tower.vocabulary == 64001 or (folder / "bpe.codes").is_file():
         return {"type": "bertweet", "vocab": "vocab.txt", "merges": "bpe.codes"}
     return {"type": "roberta", "vocab": "vocab.json", "merges": "merges.txt"}
 
