@@ -217,7 +217,7 @@ func TestHashingNeedsAKey(t *testing.T) {
 
 func TestNoSecretInErrors(t *testing.T) {
 	t.Parallel()
-	for _, set := range []string{"kafka.sasl.pasword=hunter2", "redis.pasword=hunter2"} {
+	for _, set := range []string{"kafka.sasl.pasword=hunter2", "redis.pasword=hunter2", "redis.password:hunter2"} {
 		_, err := config.Load("", nil, []string{set})
 		require.Error(t, err)
 		require.NotContains(t, err.Error(), "hunter2")

@@ -101,7 +101,9 @@ func mergeSettings(v *viper.Viper, settings, known []string) []error {
 	for _, s := range settings {
 		key, value, ok := strings.Cut(s, "=")
 		if !ok {
-			errs = append(errs, fmt.Errorf("--set %s: must be key=value, as in kafka.group=labels", key))
+			// What follows the key may be a secret behind the wrong sign.
+			name := key[:len(key)-len(strings.TrimLeft(strings.ToLower(key), "abcdefghijklmnopqrstuvwxyz0123456789._"))]
+			errs = append(errs, fmt.Errorf("--set %s: must be key=value, as in kafka.group=labels", name))
 			continue
 		}
 		if err := checkKey(strings.ToLower(key), known); err != nil {

@@ -76,11 +76,13 @@ and number of clusters, which are the demo's own.`,
 
 func validateCommand() *cobra.Command {
 	var flags configFlags
+	var effective bool
 	cmd := &cobra.Command{
 		Use:   "validate",
 		Short: "Check a configuration, rules included, without connecting to anything",
 		Example: `  itrstream validate -c itrstream.yaml
-  itrstream validate -c itrstream.yaml --set cluster.k=128`,
+  itrstream validate -c itrstream.yaml --set cluster.k=128
+  itrstream validate -c itrstream.yaml --effective`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := flags.load()
@@ -97,11 +99,20 @@ func validateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "valid; digest of what decides: %s\n", digest)
+			if !effective {
+				fmt.Fprintf(cmd.OutOrStdout(), "valid; digest of what decides: %s\n", digest)
+				return nil
+			}
+			text, err := cfg.YAML()
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "# valid; digest of what decides: %s\n%s", digest, text)
 			return nil
 		},
 	}
 	flags.add(cmd)
+	cmd.Flags().BoolVar(&effective, "effective", false, "print every key with the value that holds, secrets hidden")
 	return cmd
 }
 

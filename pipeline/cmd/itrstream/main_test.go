@@ -203,3 +203,24 @@ func TestModelCalibrate(t *testing.T) {
 		require.Contains(t, errs, "--priors")
 	}
 }
+
+func TestEffectiveConfigurationHidesSecrets(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "itrstream.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(`
+kafka: {group: labels, sasl: {mechanism: plain, username: me, password: hunter2-kafka}}
+redis: {username: me, password: hunter2-redis}
+privacy: {authors: hash, author_key: hunter2-author-0123456789abcdef0123}
+`), 0o600))
+	status, out, errs := call("validate", "-c", file, "--effective")
+	require.Equal(t, 0, status, errs)
+	require.Contains(t, out, "group: labels")
+	require.Contains(t, out, "username: me")
+	require.Contains(t, out, `password: "(hidden)"`)
+	require.NotContains(t, out+errs, "hunter2")
+	for _, broken := range []string{"--set=redis.addr=nowhere", "--set=kafka.sasl.password_file=x", "--set=privacy.author_key=hunter2-short", "--set=redis.password_file=x", "--set=redis.passwort=hunter2"} {
+		status, out, errs = call("validate", "-c", file, "--effective", broken)
+		require.Equal(t, 1, status, broken)
+		require.NotContains(t, out+errs, "hunter2", broken)
+	}
+}
