@@ -35,6 +35,7 @@ func TestRoomBelievesNoFirstWord(t *testing.T) {
 	}
 	copy(small[12:], make([]byte, 6))
 	webp = slices.Insert(webp, 12, small...)
+	binary.LittleEndian.PutUint32(webp[4:], uint32(len(webp)-8))
 
 	tall := read(t, "jpeg-420-16x16.jpg")
 	sof := bytes.Index(tall, []byte{0xff, 0xc0})
@@ -69,6 +70,7 @@ func losslessOf(t testing.TB, size int) []byte {
 	at := bytes.Index(data, []byte("VP8L"))
 	data = append(data, make([]byte, size-len(data[at+8:]))...)
 	binary.LittleEndian.PutUint32(data[at+4:], uint32(size))
+	binary.LittleEndian.PutUint32(data[4:], uint32(len(data)-8))
 	return data
 }
 
@@ -83,7 +85,7 @@ func TestFramesHoldNoFrames(t *testing.T) {
 		binary.LittleEndian.PutUint32(head[4:], uint32(24*left-8))
 		frames = append(frames, head...)
 	}
-	data := append([]byte("RIFF\x00\x00\x00\x00WEBP"), frames...)
+	data := append([]byte("RIFF\xff\xff\xff\x7fWEBP"), frames...)
 	_, err := pixels.Decode(data, roomy, false)
 	if !errors.Is(err, pixels.ErrCorrupt) || !strings.Contains(err.Error(), "a frame within a frame") {
 		t.Errorf("error %v", err)

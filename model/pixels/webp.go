@@ -49,8 +49,13 @@ func decodeWebP(data []byte, l Limits, orient bool) (*Image, error) {
 }
 
 func readWebP(data []byte) (*webpFile, error) {
+	// The container's size counts from behind itself. Whatever follows it is none of WebP's business.
+	size := int64(binary.LittleEndian.Uint32(data[4:])) + 8
+	if size < riffHeader {
+		return nil, fmt.Errorf("%w: its container claims %d bytes", ErrCorrupt, size-8)
+	}
 	f := new(webpFile)
-	if err := f.read(data[riffHeader:], false); err != nil {
+	if err := f.read(data[riffHeader:min(size, int64(len(data)))], false); err != nil {
 		return nil, err
 	}
 	if !f.hasPicture {

@@ -143,7 +143,7 @@ func corpus(t *testing.T) []*sent {
 func TestHostileMessages(t *testing.T) {
 	s := embeddedServices(t)
 	cfg := configure(t, s, tinyBundle, "batch.max_rows=32",
-		"decode.max_message_bytes=65536", "decode.max_text_bytes=1024", "decode.max_images=4", "decode.max_image_bytes=8192")
+		"decode.max_message_bytes=32768", "decode.max_text_bytes=1024", "decode.max_images=4", "decode.max_image_bytes=8192")
 	o := newOracle(t, s.brokers, "posts")
 	w := start(t, cfg)
 	posts := newWriter(t, 7)

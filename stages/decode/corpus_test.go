@@ -24,7 +24,7 @@ const corpusDir = "testdata/hostile"
 // fed the same corpus in pipeline/e2e, with the same limits.
 func corpusConfig() decode.Config {
 	cfg := decode.DefaultConfig()
-	cfg.MaxMessageBytes, cfg.MaxTextBytes, cfg.MaxImages, cfg.MaxImageBytes = 64<<10, 1<<10, 4, 8<<10
+	cfg.MaxMessageBytes, cfg.MaxTextBytes, cfg.MaxImages, cfg.MaxImageBytes = 32<<10, 1<<10, 4, 8<<10
 	return cfg
 }
 
