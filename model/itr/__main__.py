@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from itr import bundle_commands, checkpoint_commands, training_commands
+from itr import bundle_commands, checkpoint_commands, data_commands, training_commands
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -65,7 +65,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parity.add_argument("--json", action="store_true", help="print one JSON list instead of a table")
 
-    others = checkpoint_commands.register(jobs) | training_commands.register(jobs) | bundle_commands.register(jobs)
+    others = {}
+    for group in (checkpoint_commands, data_commands, training_commands, bundle_commands):
+        others |= group.register(jobs)
 
     chosen = parser.parse_args(arguments)
     try:

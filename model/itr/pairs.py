@@ -213,7 +213,7 @@ def parquet(path: Path, *, split: str | None = None, image_column: str | None = 
     The picture is a column of struct<bytes, path>, found by its type unless named; then come text, and optionally id,
     ocr, caption, relation. Bytes are copied once into a nameless temporary file, so that shuffled reading stays cheap.
     """
-    files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
+    files = parquet_files(path)
     if split is not None:
         files = [file for file in files if file.stem == split or file.name.startswith(split + "-")]
     spill = tempfile.TemporaryFile(prefix="itr-pictures-")  # noqa: SIM115 (it lives as long as its pairs)
@@ -221,6 +221,11 @@ def parquet(path: Path, *, split: str | None = None, image_column: str | None = 
     for file in files:
         pairs.extend(_parquet_rows(file, spill, image_column))
     return pairs
+
+
+def parquet_files(path: Path) -> list[Path]:
+    """One file, or all of a folder in the order of their rows."""
+    return [path] if path.is_file() else sorted(path.rglob("*.parquet"))
 
 
 def _parquet_rows(file: Path, spill: IO[bytes], image_column: str | None) -> Iterator[Pair]:
@@ -232,7 +237,7 @@ def _parquet_rows(file: Path, spill: IO[bytes], image_column: str | None) -> Ite
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{file}: not Parquet: {error}") from error
     schema = table.schema_arrow
-    image = image_column or _image_column(schema)
+    image = image_column or image_column_of(schema)
     if image is None or image not in schema.names:
         raise DataError(f"{file}: no column {image or 'of type struct<bytes, path>'}; it has {', '.join(schema.names)}")
     if "text" not in schema.names:
@@ -257,7 +262,8 @@ def _parquet_rows(file: Path, spill: IO[bytes], image_column: str | None) -> Ite
         raise DataError(f"{file}: after row {number}: {error}") from error
 
 
-def _image_column(schema: Any) -> str | None:
+def image_column_of(schema: Any) -> str | None:
+    """The first column of struct<bytes, path>."""
     for field in schema:
         kind = field.type
         if hasattr(kind, "num_fields") and {kind.field(i).name for i in range(kind.num_fields)} >= {"bytes", "path"}:

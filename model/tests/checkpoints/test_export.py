@@ -105,7 +105,7 @@ def test_graphs_equal_an_independent_computation(exported, rows, tokens):
 def autograd_factors(
     exported: Exported, pixels: np.ndarray, relation: int, dtype: torch.dtype
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the public code's Grad-CAM multiplies: weights [B,D,1,1] by hook, backward and mean, activations [B,D,h,w]."""
+    """What the public code's Grad-CAM multiplies: weights [B,D,1,1] by hook, backward, mean; activations [B,D,h,w]."""
     model = checkpoint.load(exported.out.parent / "m.pt").build().to(dtype)
     kind, encoder = image_kind(exported.variant), model.encoder_v
     layer = {
