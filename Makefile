@@ -77,6 +77,25 @@ $(VENV)/installed: model/pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e 'model[test]'
 	touch $@
 
+CRASHES ?= 200
+SEED    ?= 0
+
+.PHONY: crash
+crash: ## break workers, broker, Redis and connections CRASHES (200) times, by the plan of SEED (0: any), and count what is wrong
+	@command -v redis-server >/dev/null || { echo "crash needs redis-server: apt-get install redis-server" >&2; exit 1; }
+	$(WITH_ONNXRUNTIME) $(GO) run ./pipeline/crash --crashes $(CRASHES) --seed $(SEED)
+
+.PHONY: crash-real
+crash-real: CRASHES = 50
+crash-real: $(KAFKA_LIBS)/fetched ## the same on Apache Kafka, 50 times
+	@for program in java redis-server; do command -v $$program >/dev/null || { \
+		echo "crash-real needs $$program: apt-get install default-jre-headless redis-server" >&2; exit 1; }; done
+	$(WITH_ONNXRUNTIME) ITRSTREAM_KAFKA_LIBS=$(KAFKA_LIBS) $(GO) run ./pipeline/crash --crashes $(CRASHES) --seed $(SEED) --real
+
+.PHONY: mutants
+mutants: ## plant faults by hand, one at a time, and see that tests notice
+	$(WITH_ONNXRUNTIME) $(GO) run ./pipeline/mutants
+
 .PHONY: race
 race: ## the tests of make test under the race detector
 	$(WITH_ONNXRUNTIME) $(GO) test -race -short ./...
