@@ -98,8 +98,7 @@ func Dial(ctx context.Context, cfg Config, set Settings) (*Client, error) {
 			return nil, fmt.Errorf("kafka: %s refused user %s: check kafka.sasl: %w",
 				strings.Join(cfg.Brokers, ", "), cfg.SASL.Username, kafkago.SASLAuthenticationFailed)
 		}
-		return nil, fmt.Errorf("kafka: no broker of %s answered: check kafka.brokers, kafka.tls and kafka.sasl: %w",
-			strings.Join(cfg.Brokers, ", "), err)
+		return nil, fmt.Errorf("kafka: no broker of %s answered: %s: %w", strings.Join(cfg.Brokers, ", "), cfg.advice(err), err)
 	}
 	c.clusterID = meta.ClusterID
 	return c, nil

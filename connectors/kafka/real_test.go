@@ -64,15 +64,62 @@ func TestReal(t *testing.T) {
 			checkSASL(t, b.Secure.SASLAddr, b.Secure.Certificates, mechanism, "secured-"+mechanism)
 		})
 	}
-	t.Run("mutual TLS", func(t *testing.T) {
-		t.Parallel()
-		cfg := config([]string{b.Secure.MutualAddr})
-		cfg.TLS = kafka.TLS{Enabled: true, CAFile: b.Secure.CAFile, CertFile: b.Secure.CertFile, KeyFile: b.Secure.KeyFile}
-		dial(t, cfg)
-		cfg.TLS.CertFile, cfg.TLS.KeyFile = "", ""
-		_, err := kafka.Dial(t.Context(), cfg, kafka.Settings{})
-		require.ErrorContains(t, err, "kafka.tls")
-	})
+	for name, c := range accesses(t, b) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := config([]string{c.addr})
+			cfg.TLS, cfg.SASL = c.tls, c.sasl
+			client, err := kafka.Dial(t.Context(), cfg, kafka.Settings{})
+			if c.refused == "" {
+				require.NoError(t, err)
+				client.Close()
+				return
+			}
+			require.ErrorContains(t, err, c.refused)
+			require.NotContains(t, err.Error(), "-horse")
+		})
+	}
+}
+
+// access is one way to a broker.
+type access struct {
+	addr    string
+	tls     kafka.TLS
+	sasl    kafka.SASL
+	refused string // what the error says to do; empty: let in
+}
+
+// accesses are those that checkSASL leaves: mutual TLS, and what people get
+// wrong.
+func accesses(t *testing.T, b *kafkatest.Broker) map[string]access {
+	t.Helper()
+	foreign := certificates(t)
+	trusting := kafka.TLS{Enabled: true, CAFile: b.Secure.CAFile}
+	mutual := trusting
+	mutual.CertFile, mutual.KeyFile = b.Secure.CertFile, b.Secure.KeyFile
+	stranger := trusting
+	stranger.CertFile, stranger.KeyFile = foreign.CertFile, foreign.KeyFile
+	misled := trusting
+	misled.CAFile = foreign.CAFile
+	elsewhere := trusting
+	elsewhere.ServerName = "elsewhere"
+	user := kafka.SASL{Mechanism: "scram-sha-512", Username: kafkatest.Username, Password: kafkatest.Password}
+	nobody := user
+	nobody.Username = "nobody"
+	safe, asking, plain := b.Secure.SASLAddr, b.Secure.MutualAddr, b.Addrs()[0]
+	return map[string]access{
+		"mutual TLS":                   {asking, mutual, kafka.SASL{}, ""},
+		"mutual TLS, no certificate":   {asking, trusting, kafka.SASL{}, "kafka.tls.cert_file"},
+		"mutual TLS, a foreign one":    {asking, stranger, kafka.SASL{}, "kafka.tls.cert_file"},
+		"a foreign authority":          {safe, misled, user, "kafka.tls.ca_file must hold"},
+		"another name":                 {safe, elsewhere, user, "kafka.tls.server_name"},
+		"an unknown user":              {safe, trusting, nobody, "refused user nobody: check kafka.sasl"},
+		"TLS that is not spoken":       {safe, kafka.TLS{}, user, "expects TLS"},
+		"TLS that is not heard":        {plain, trusting, kafka.SASL{}, "or no TLS"},
+		"a password that is asked for": {safe, trusting, kafka.SASL{}, "expects SASL"},
+		"a password that nobody wants": {plain, kafka.TLS{}, user, "leave kafka.sasl out"},
+		"TLS and a password, unwanted": {plain, trusting, user, "expects no TLS"},
+	}
 }
 
 func TestRealOutage(t *testing.T) {

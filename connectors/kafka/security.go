@@ -3,9 +3,13 @@ package kafka
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 
+	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
@@ -56,4 +60,35 @@ func (s SASL) mechanism() (sasl.Mechanism, error) {
 	default:
 		return nil, nil //nolint:nilnil // off is not a fault
 	}
+}
+
+// advice says which keys to look at when no broker answers. How a broker
+// closes a connection tells little, so some of it is a guess and says so.
+func (c Config) advice(err error) string {
+	var authority x509.UnknownAuthorityError
+	var name x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var alert *net.OpError // a TLS alert is of no type that can be named
+	closed := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	switch {
+	case errors.As(err, &authority):
+		return "kafka.tls.ca_file must hold the authority that signed the broker's certificate"
+	case errors.As(err, &name):
+		return "the broker's certificate is for another name: reach it by that name in kafka.brokers, or set kafka.tls.server_name"
+	case errors.As(err, &invalid):
+		return "the broker's certificate does not hold: look at its dates and uses"
+	case errors.As(err, &alert) && alert.Op == "remote error":
+		return "the broker refuses our side of TLS: check kafka.tls.cert_file and kafka.tls.key_file, whose authority it must trust"
+	case errors.Is(err, kafkago.UnsupportedSASLMechanism):
+		return fmt.Sprintf("the broker does not offer kafka.sasl.mechanism %s", c.SASL.Mechanism)
+	case errors.Is(err, kafkago.IllegalSASLState):
+		return "the broker asks nobody for a password on this port: leave kafka.sasl out, or name its port with SASL in kafka.brokers"
+	case closed && !c.TLS.Enabled:
+		return "it closed the connection, as one that expects TLS or SASL does: check kafka.tls.enabled and kafka.sasl"
+	case closed && c.SASL.Mechanism == "":
+		return "it closed the connection, as one that expects SASL does, or no TLS: check kafka.sasl and kafka.tls.enabled"
+	case closed:
+		return "it closed the connection, as one that expects no TLS or refuses the user does: check kafka.tls.enabled and kafka.sasl"
+	}
+	return "check kafka.brokers, kafka.tls and kafka.sasl"
 }
