@@ -118,7 +118,7 @@ func (c *Client) classify(what string, err error) error {
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("redis: %s: %w", what, err)
 	case startsWithAny(err.Error(), refusals):
-		return fmt.Errorf("redis: %s: %s refuses us: check username, password or password_file, and the user's ACL "+
+		return fmt.Errorf("redis: %s: %s refuses us: check redis.username, redis.password or redis.password_file, and the user's ACL "+
 			"(it needs the keys of its namespace, and +@hash +@string +@scripting +@transaction +@connection +info +del +unlink +pttl): %w", what, c.addr, err)
 	case startsWithAny(err.Error(), transientReplies):
 		return &stages.Transient{Err: fmt.Errorf("redis: %s: %s: %w", what, c.addr, err)}
@@ -132,7 +132,7 @@ func (c *Client) classify(what string, err error) error {
 	var alert *net.OpError // a TLS alert is of no type that can be named
 	if errors.As(err, &unknown) || errors.As(err, &name) || errors.As(err, &invalid) || errors.As(err, &verify) ||
 		errors.As(err, &record) || errors.As(err, &alert) && alert.Op == "remote error" {
-		return fmt.Errorf("redis: %s: %s: check tls.enabled, tls.ca_file, tls.cert_file and tls.server_name: %w", what, c.addr, err)
+		return fmt.Errorf("redis: %s: %s: check redis.tls: ca_file, cert_file, key_file and server_name: %w", what, c.addr, err)
 	}
 	if errors.As(err, &reply) {
 		return fmt.Errorf("redis: %s: %s: %w", what, c.addr, err)

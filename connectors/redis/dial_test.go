@@ -108,7 +108,7 @@ func TestRealAccess(t *testing.T) {
 			var away *stages.Transient
 			require.False(t, errors.As(err, &away), "%v", err)
 			require.ErrorContains(t, err, tc.refused)
-			require.ErrorContains(t, err, "check username, password")
+			require.ErrorContains(t, err, "check redis.username, redis.password")
 			require.NotContains(t, err.Error(), "-secret")
 		})
 	}
@@ -129,10 +129,11 @@ func TestRealTLS(t *testing.T) {
 	}{
 		{"all files", "", func(*redis.TLS) {}},
 		{"the other name", "", func(c *redis.TLS) { c.ServerName = "localhost" }},
-		{"a foreign name", "tls.server_name", func(c *redis.TLS) { c.ServerName = "example.org" }},
-		{"a foreign authority", "tls.ca_file", func(c *redis.TLS) { c.CAFile = other.Certs().CA }},
-		{"the system's authorities", "tls.ca_file", func(c *redis.TLS) { c.CAFile = "" }},
+		{"a foreign name", "server_name", func(c *redis.TLS) { c.ServerName = "example.org" }},
+		{"a foreign authority", "ca_file", func(c *redis.TLS) { c.CAFile = other.Certs().CA }},
+		{"the system's authorities", "ca_file", func(c *redis.TLS) { c.CAFile = "" }},
 		{"a file without certificates", "holds no PEM certificate", func(c *redis.TLS) { c.CAFile = certs.Key }},
+		{"a certificate of another authority", "cert_file", func(c *redis.TLS) { c.CertFile, c.KeyFile = other.Certs().Cert, other.Certs().Key }},
 		{"no certificate of ours", "certificate required", func(c *redis.TLS) { c.CertFile, c.KeyFile = "", "" }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
