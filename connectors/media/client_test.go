@@ -134,7 +134,10 @@ func TestFetchIsNotReboundByDNS(t *testing.T) {
 
 	_, err := c.Fetch(t.Context(), url)
 	require.NoError(t, err)
-	for _, inside := range []string{"127.0.0.1", "::ffff:127.0.0.1", "::1", "0.0.0.0", "::"} {
+	for _, inside := range []string{
+		"127.0.0.1", "::ffff:127.0.0.1", "::1", "0.0.0.0", "::", "10.0.0.1", "100.64.0.1", "169.254.169.254", "224.0.0.1", "255.255.255.255",
+		"64:ff9b::7f00:1", "2002:7f00:1::", "2001:0:808:808::80ff:fffe", "fe80::1", "fd00:ec2::254", "ff02::1", "::127.0.0.1",
+	} {
 		answer(inside)
 		_, err = c.Fetch(t.Context(), url)
 		requireReason(t, schemas.ReasonForbidden, err)

@@ -31,6 +31,9 @@ func FuzzDecode(f *testing.F) {
 		require.NoError(f, err)
 		f.Add(value, []byte("key"), false)
 	}
+	for _, r := range recipes() {
+		f.Add(r.value, r.Key, r.null)
+	}
 	f.Add([]byte(nil), []byte("t3_1"), true)
 	f.Add([]byte("\x00\x00\x00\x04\x12{}"), []byte("\xff"), false)
 

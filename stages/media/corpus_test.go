@@ -141,3 +141,23 @@ func writeCorpus(t *testing.T) {
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(corpusDir, "expected.jsonl"), lines.Bytes(), 0o600))
 }
+
+// FuzzStage has any bytes pass through the stage, starting from the corpus: they are an image, or no image for one of four
+// reasons, and no decoder panics on them.
+func FuzzStage(f *testing.F) {
+	files, err := filepath.Glob(filepath.Join(corpusDir, "*"))
+	require.NoError(f, err)
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		require.NoError(f, err)
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s := corpusStage(t)
+		s.cfg.MaxPixels, s.cfg.MaxSide = 1<<16, 1<<10
+		reason, detail, _ := outcomeOf(t, s, data)
+		require.Contains(t, []schemas.Reason{fine, notImage, corrupt, tooLarge}, reason)
+		require.Equal(t, reason == fine, detail == "")
+		require.LessOrEqual(t, len(detail), maxDetail)
+	})
+}

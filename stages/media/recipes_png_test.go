@@ -53,8 +53,8 @@ func inflating(n int) []byte {
 		put(0b10100011, 8)
 		put(0, 5)
 	}
-	put(0, 7) // end of block
-	put(0, 7) // fill the last byte
+	put(0, 7)                                         // end of block
+	put(0, 7)                                         // fill the last byte
 	return join(0x78, 0x01, out, be32(n%65521<<16|1)) // Adler-32 of zeros
 }
 
