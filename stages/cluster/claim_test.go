@@ -81,7 +81,8 @@ func TestClaimPositions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newStage(t, config, clustertest.NewMemory(fixedNow), 1)
+			store := clustertest.NewMemory(fixedNow)
+			s := newStage(t, config, store, 1)
 			if tc.folded[1] > 0 {
 				c, err := s.Claim(t.Context(), partition(0), cluster.Position{Base: -1, Committed: tc.folded[0], LogEnd: 100})
 				require.NoError(t, err)
@@ -96,6 +97,11 @@ func TestClaimPositions(t *testing.T) {
 				require.ErrorContains(t, err, tc.err)
 				var away *stages.Transient
 				require.False(t, errors.As(err, &away))
+				if tc.folded[1] == 0 {
+					_, _, touched, err := store.Cursor(t.Context(), partition(0))
+					require.NoError(t, err)
+					require.False(t, touched, "a store that cannot be right is left alone")
+				}
 				return
 			}
 			require.NoError(t, err)
