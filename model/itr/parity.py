@@ -56,7 +56,6 @@ class ParityConfig:
     itrstream: Path  # the Go program
     out: Path  # folder for bundles and references; what misses its goal stays there
     source: Path | None = None  # checkpoint to compare; without it, random ones of VARIANTS
-    posts: int = POSTS
 
 
 @dataclass(frozen=True)
@@ -84,6 +83,8 @@ class Parity:
 
 def run(config: ParityConfig) -> list[Parity]:
     """Compares, and leaves bundles and references only of what misses a goal."""
+    if not shutil.which(config.itrstream):
+        raise ValueError(f"{config.itrstream} is no program that can be run: make build makes bin/itrstream")
     found = []
     with torch.no_grad():
         if config.source:
@@ -95,16 +96,16 @@ def run(config: ParityConfig) -> list[Parity]:
 
 
 def _compare(config: ParityConfig, found: Checkpoint, tokenizer: Path) -> Parity:
-    print(f"{found.variant.name}: exporting, then {config.posts} posts twice", file=sys.stderr)
+    print(f"{found.variant.name}: exporting, then {POSTS} posts twice", file=sys.stderr)
     work = config.out / found.variant.name
     shutil.rmtree(work, ignore_errors=True)
     (work / "checkpoint").mkdir(parents=True)
     steps = {"export": time.monotonic()}
     checkpoint.write(found, work / "checkpoint")
-    export(ExportConfig(work / "checkpoint", tokenizer, work / "bundle", found.variant.name))
+    export(ExportConfig(work / "checkpoint", tokenizer, out=work / "bundle", name=found.variant.name))
     steps["PyTorch"] = time.monotonic()
     words = Words(tokenizer, found.variant.text)
-    largest = reference(found, words, specimens.posts(config.posts, SEED), work / "reference")
+    largest = reference(found, words, specimens.posts(POSTS, SEED), work / "reference")
     steps["Go"] = time.monotonic()
     replay = _verify(config.itrstream, work / "bundle", work / "reference")
     ends = [*steps.values(), time.monotonic()]

@@ -80,7 +80,7 @@ def write(name: str, work: Path) -> None:
     found, tokenizer, made = twin(name), words(name, work / "words"), OUT / name
     (work / "checkpoint").mkdir()
     checkpoint.write(found, work / "checkpoint")
-    export(ExportConfig(work / "checkpoint", tokenizer, work / "bundle", f"twin-{name}"))
+    export(ExportConfig(work / "checkpoint", tokenizer, out=work / "bundle", name=f"twin-{name}"))
     manifest = bundle.read(work / "bundle")
     shutil.rmtree(made, ignore_errors=True)
     shutil.copytree(work / "bundle", made, ignore=shutil.ignore_patterns("golden*", "MODEL_CARD.md", bundle.MANIFEST))
