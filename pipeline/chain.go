@@ -64,7 +64,7 @@ func (r *runner) handle(ctx context.Context, a *kafka.Assignment) error {
 			return nil
 		case errors.Is(err, kafka.ErrGenerationEnded):
 			return nil
-		case errors.Is(err, errRedo), errors.Is(err, cluster.ErrClaimAgain):
+		case errors.Is(err, errRedo), errors.Is(err, cluster.ErrClaimAgain), errors.Is(err, kafka.ErrAborted):
 			log.InfoContext(ctx, "claiming the partition again", "reason", err)
 		case errors.Is(err, cluster.ErrFenced), errors.Is(err, kafka.ErrFenced):
 			if errors.Is(err, cluster.ErrFenced) {

@@ -28,6 +28,10 @@ var ErrGenerationEnded = errors.New("the consumer group's generation has ended")
 // Alive has confirmed that it is still ours.
 var ErrFenced = errors.New("the transactional id belongs to a younger producer")
 
+// ErrAborted says that a transaction will not be committed, for a reason that
+// the next one does not have. Take the partition again.
+var ErrAborted = errors.New("the transaction is aborted")
+
 // OffsetRangeError says that the log does not hold the offset that was asked
 // for: retention deleted it, or the topic was recreated.
 type OffsetRangeError struct {
@@ -75,10 +79,8 @@ var fenced = map[kafkago.Error]bool{
 	kafkago.InvalidProducerEpoch: true,
 }
 
-// What ends a transaction and goes away with the next producer.
-var abortable = map[kafkago.Error]bool{
-	kafkago.ConcurrentTransactions:   true,
-	kafkago.InvalidTransactionState:  true, // given up by the broker
+var aborted = map[kafkago.Error]bool{
+	kafkago.InvalidTransactionState:  true, // the broker has ended it
 	kafkago.InvalidProducerIDMapping: true, // the id has expired, for nobody has used it
 	kafkago.TransactionalIDNotFound:  true,
 	kafkago.UnknownProducerId:        true,
@@ -107,7 +109,9 @@ func classify(ctx context.Context, doing string, err error) error {
 			return fmt.Errorf("kafka: %s: %w: %w", doing, ErrGenerationEnded, err)
 		case fenced[code]:
 			return fmt.Errorf("kafka: %s: %w: %w", doing, ErrFenced, err)
-		case code.Temporary() || passing[code] || abortable[code]:
+		case aborted[code]:
+			return fmt.Errorf("kafka: %s: %w: %w", doing, ErrAborted, err)
+		case code.Temporary() || passing[code]:
 			return &stages.Transient{Err: wrapped}
 		case err == kafkago.SASLAuthenticationFailed: //nolint:errorlint // the bare code is what is meant
 			// kafka-go's own guess for a connection that closed during the

@@ -59,18 +59,25 @@ func (c *Client) Produce(ctx context.Context, records []Record) error {
 	return c.drainAll(ctx, queues, nil)
 }
 
-// drainAll sends queues beside each other, in p's transaction unless it is nil.
+// drainAll sends queues beside each other, in p's transaction unless it is
+// nil. One that fails ends a transaction, so that the others stop at once; without
+// one they are still of use.
 func (c *Client) drainAll(ctx context.Context, queues []*queue, p *txn.Producer) error {
-	var g errgroup.Group
+	g, beside := errgroup.WithContext(ctx)
+	if p == nil {
+		beside = ctx
+	}
 	g.SetLimit(lanes)
 	errs := make([]error, len(queues))
 	for i, q := range queues {
 		g.Go(func() error {
-			errs[i] = c.drain(ctx, q, p)
-			return nil
+			errs[i] = c.drain(beside, q, p)
+			return errs[i]
 		})
 	}
-	_ = g.Wait()
+	if first := g.Wait(); p != nil {
+		return first
+	}
 	return errors.Join(errs...)
 }
 

@@ -109,7 +109,7 @@ func (s *exactlyOnce) settle(ctx context.Context) error {
 
 func (s *exactlyOnce) Emit(ctx context.Context, records []Record, next int64, metadata string) error {
 	if s.over {
-		return &stages.Transient{Err: fmt.Errorf("kafka: %s: an earlier transaction has failed: its position must be read again", s.a.Partition)}
+		return fmt.Errorf("kafka: %s: %w: an earlier one has failed, and the position must be read again", s.a.Partition, ErrAborted)
 	}
 	queues, err := s.a.c.route(ctx, records)
 	if err != nil {
@@ -140,7 +140,11 @@ func (s *exactlyOnce) fill(ctx context.Context, queues []*queue, next int64, met
 	for i, q := range queues {
 		to[i] = q.to
 	}
-	if err := s.p.Begin(ctx, to); err != nil {
+	err := s.p.Begin(ctx, to)
+	if err == nil {
+		err = s.p.Join(ctx, s.a.c.cfg.Group)
+	}
+	if err != nil {
 		return classify(ctx, "beginning a transaction of "+s.a.Partition.String(), err)
 	}
 	g, beside := errgroup.WithContext(ctx)

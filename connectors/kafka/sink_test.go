@@ -118,7 +118,7 @@ func checkExactlyOnce(t *testing.T, addrs []string) {
 
 	owner := sink(t, a)
 	require.ErrorIs(t, s.Emit(t.Context(), out("zombie", "zombie"), 99, "zombie"), kafka.ErrFenced)
-	require.ErrorContains(t, s.Emit(t.Context(), nil, 99, "zombie"), "position must be read again")
+	require.ErrorContains(t, s.Emit(t.Context(), nil, 99, "zombie"), "the position must be read again")
 	require.NoError(t, owner.Emit(t.Context(), out("g"), 11, "owner"))
 
 	// A generation that is over is refused by the group, fenced or not.
@@ -235,7 +235,7 @@ func TestLostAnswers(t *testing.T) {
 				require.NoError(t, err, "a batch may be sent again: its sequence tells")
 			} else {
 				require.True(t, transient(err), "%v", err)
-				require.ErrorContains(t, s.Emit(t.Context(), out("guess"), 5, ""), "position must be read again")
+				require.ErrorContains(t, s.Emit(t.Context(), out("guess"), 5, ""), "the position must be read again")
 				s = sink(t, a)
 				at, _ := position(t, a)
 				if done {
@@ -246,6 +246,45 @@ func TestLostAnswers(t *testing.T) {
 				}
 			}
 			require.ElementsMatch(t, []string{"a", "b", "c", "d"}, seen(t, c, cluster.ListenAddrs()))
+		})
+	}
+}
+
+// What the broker has aborted is not tried again in the same transaction, and
+// does not let other partitions wait for it.
+func TestBrokerAborts(t *testing.T) {
+	t.Parallel()
+	for _, code := range []*kerr.Error{
+		kerr.InvalidTxnState, kerr.InvalidProducerIDMapping, kerr.TransactionalIDNotFound,
+		kerr.UnknownProducerID, kerr.OutOfOrderSequenceNumber, kerr.TransactionAbortable,
+	} {
+		t.Run(code.Message, func(t *testing.T) {
+			t.Parallel()
+			cluster, _ := lossyBroker(t)
+			c := dial(t, config(cluster.ListenAddrs()))
+			a := assigned(t, c, "in")
+			s := sink(t, a)
+			// One partition waits for its replicas, the other is refused.
+			var healthy atomic.Bool
+			cluster.ControlKey(int16(kmsg.Produce), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+				cluster.KeepControl()
+				if healthy.Load() {
+					return nil, nil, false
+				}
+				req := kreq.(*kmsg.ProduceRequest)
+				resp := req.ResponseKind().(*kmsg.ProduceResponse)
+				p := kmsg.ProduceResponseTopicPartition{Partition: req.Topics[0].Partitions[0].Partition, ErrorCode: kerr.NotEnoughReplicas.Code}
+				if p.Partition == 1 {
+					p.ErrorCode = code.Code
+				}
+				resp.Topics = []kmsg.ProduceResponseTopic{{Topic: "out", Partitions: []kmsg.ProduceResponseTopicPartition{p}}}
+				return resp, nil, true
+			})
+			require.ErrorIs(t, s.Emit(t.Context(), out("a", "b"), 4, ""), kafka.ErrAborted)
+			healthy.Store(true)
+			s = sink(t, a)
+			require.NoError(t, s.Emit(t.Context(), out("c", "d"), 4, ""))
+			require.ElementsMatch(t, []string{"c", "d"}, seen(t, c, cluster.ListenAddrs()))
 		})
 	}
 }

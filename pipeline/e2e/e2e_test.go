@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -10,18 +12,27 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
+
+	"github.com/itrstream/itrstream/connectors/kafka"
 )
 
 func TestMain(m *testing.M) {
+	if text, ok := os.LookupEnv(processVariable); ok {
+		if err := work(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1) //nolint:forbidigo // this is the program's main
+		}
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 
 const patience = 90 * time.Second
 
 // everyOffsetOnce sends posts of all kinds through one worker.
-func everyOffsetOnce(t *testing.T, s services, bundle string, n int) {
+func everyOffsetOnce(t *testing.T, s services, bundle string, n int, settings ...string) {
 	t.Helper()
-	cfg := configure(t, s, bundle)
+	cfg := configure(t, s, bundle, settings...)
 	o := newOracle(t, s.brokers, "posts")
 	w := start(t, cfg)
 	o.produce(newWriter(t, 1).many(n)...)
@@ -40,6 +51,10 @@ func TestRealEveryOffsetOnce(t *testing.T) {
 	everyOffsetOnce(t, realServices(t), shippedBundle, 300)
 }
 
+func TestEveryOffsetAtLeastOnce(t *testing.T) {
+	everyOffsetOnce(t, embeddedServices(t), tinyBundle, 300, "kafka.delivery=at_least_once")
+}
+
 // restarts stops workers with most of the posts still before them, and
 // batches in flight.
 func restarts(t *testing.T, s services) {
@@ -53,12 +68,15 @@ func restarts(t *testing.T, s services) {
 	o.produce(posts.many(2500)...)
 	for range 3 {
 		before := o.emitted()
+		for more := o.emitted(); more > before; more = o.emitted() {
+			before = more
+		}
 		w := start(t, cfg)
 		for o.emitted() < before+100 {
 			time.Sleep(time.Millisecond)
 		}
 		w.end(t)
-		require.Less(t, o.emitted(), int64(len(o.sent)), "the worker was stopped half way")
+		require.Less(t, o.emitted(), len(o.sent), "the worker was stopped half way")
 	}
 	w := start(t, cfg)
 	got := o.wait(patience)
@@ -73,9 +91,9 @@ func TestRealRestarts(t *testing.T)     { restarts(t, realServices(t)) }
 
 // twoWorkers share the partitions and the centroids; one comes later, and one
 // leaves.
-func twoWorkers(t *testing.T, s services) {
+func twoWorkers(t *testing.T, s services, delivery string) {
 	t.Helper()
-	cfg := configure(t, s, tinyBundle)
+	cfg := configure(t, s, tinyBundle, "kafka.delivery="+delivery)
 	o := newOracle(t, s.brokers, "posts")
 	posts := newWriter(t, 3)
 	first := start(t, cfg)
@@ -89,12 +107,13 @@ func twoWorkers(t *testing.T, s services) {
 	o.produce(posts.many(200)...)
 	got := o.wait(patience)
 	second.end(t)
-	o.judge(got, true)
+	o.judge(got, delivery == kafka.AtLeastOnce)
 	holdsEveryPair(t, o, cfg.Cluster.Bootstrap, totals(t, cfg))
 }
 
-func TestTwoWorkersEmbedded(t *testing.T) { twoWorkers(t, embeddedServices(t)) }
-func TestRealTwoWorkers(t *testing.T)     { twoWorkers(t, realServices(t)) }
+func TestTwoWorkersEmbedded(t *testing.T)    { twoWorkers(t, embeddedServices(t), kafka.ExactlyOnce) }
+func TestTwoWorkersAtLeastOnce(t *testing.T) { twoWorkers(t, embeddedServices(t), kafka.AtLeastOnce) }
+func TestRealTwoWorkers(t *testing.T)        { twoWorkers(t, realServices(t), kafka.ExactlyOnce) }
 
 // TestTopicsThatWouldRefuseAreRefusedAtStart makes output topics that are too
 // small for what may have to go into them.

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/itrstream/itrstream/connectors/kafka"
 	"github.com/itrstream/itrstream/connectors/redis"
 	"github.com/itrstream/itrstream/model"
 	"github.com/itrstream/itrstream/pipeline"
@@ -27,17 +28,37 @@ const (
 	shippedBundle = "../../model/bundles/itr-mini"
 )
 
-// configure returns a configuration for small, quick runs.
-func configure(t *testing.T, s services, bundle string, settings ...string) config.Config {
-	t.Helper()
-	cfg, err := config.Load("", nil, append([]string{
+// settingsOf returns settings for small, quick runs.
+func settingsOf(s services, bundle string, settings ...string) []string {
+	return append([]string{
 		"kafka.brokers=" + s.brokers[0], "redis.addr=" + s.redis, "model.bundle=" + filepath.FromSlash(bundle),
 		"kafka.session_timeout=6s", "kafka.heartbeat_interval=500ms", "kafka.rebalance_timeout=10s", "shutdown.timeout=8s", "kafka.fetch_max_wait=50ms",
 		"topics.partitions=3", "topics.replication_factor=1", "batch.max_rows=16",
 		"cluster.k=8", "cluster.bootstrap=64", "cluster.report_every=0s",
-	}, settings...))
+	}, settings...)
+}
+
+func load(t *testing.T, settings []string) config.Config {
+	t.Helper()
+	cfg, err := config.Load("", nil, settings)
 	require.NoError(t, err)
 	return cfg
+}
+
+// configure returns a configuration for small, quick runs.
+func configure(t *testing.T, s services, bundle string, settings ...string) config.Config {
+	t.Helper()
+	return load(t, settingsOf(s, bundle, settings...))
+}
+
+// makeTopics makes the topics before any worker does.
+func makeTopics(t *testing.T, cfg config.Config) {
+	t.Helper()
+	client, err := kafka.Dial(t.Context(), cfg.Kafka, kafka.Settings{})
+	require.NoError(t, err)
+	defer client.Close()
+	_, err = pipeline.EnsureTopics(t.Context(), client, cfg, true)
+	require.NoError(t, err)
 }
 
 // worker is one running pipeline.

@@ -3,8 +3,8 @@
 // together, or never.
 //
 // Open fences whoever used the transactional id before and settles what he
-// left pending. Begin, the batches that Options stamps, Offsets and End are one
-// transaction.
+// left pending. Begin, Join, the batches that Options stamps, Offsets and End
+// are one transaction; batches and Offsets may go beside each other.
 //
 // Wondering whether an error is retried? Read later, then Producer.ask.
 // Changing what is sent? The requests are kafka-go's; Kafka's protocol guide
@@ -19,6 +19,9 @@
 //     producer is opened again, and the new epoch keeps all late copies out.
 //   - After EndTxn the coordinator still writes markers, so that the next
 //     transaction's first request is told CONCURRENT_TRANSACTIONS for a moment.
+//   - Since Kafka 3.6 a partition's leader asks the coordinator whether a batch
+//     belongs to a transaction. While the coordinator writes something down it
+//     answers CONCURRENT_TRANSACTIONS, and the leader makes NOT_ENOUGH_REPLICAS of that.
 //   - kafka-go would send TxnOffsetCommit without generation and member to a
 //     broker from before 2.5, which then takes it from anybody: see
 //     offsetsExchange.

@@ -165,12 +165,9 @@ type Offsets struct {
 	Metadata   string
 }
 
-// Offsets makes a position part of the transaction. The group refuses it from
-// a generation or member that is over.
+// Offsets makes a position part of the transaction, after Join. The group
+// refuses it from a generation or member that is over.
 func (p *Producer) Offsets(ctx context.Context, o Offsets) error {
-	if err := p.Join(ctx, o.Group); err != nil {
-		return err
-	}
 	req := &offsetsExchange{clientID: p.set.ClientID, request: txnoffsetcommit.Request{
 		TransactionalID: p.id, GroupID: o.Group, ProducerID: p.producerID, ProducerEpoch: p.epoch,
 		GenerationID: o.Generation, MemberID: o.Member,
@@ -190,7 +187,9 @@ func (p *Producer) Offsets(ctx context.Context, o Offsets) error {
 	})
 }
 
-// Join makes a group's offsets part of the transaction.
+// Join says that the transaction will move a group's position. Call it before
+// any batch is sent: brokers that check each batch with the coordinator refuse those that come
+// while it notes something.
 func (p *Producer) Join(ctx context.Context, group string) error {
 	return p.ask(ctx, "AddOffsetsToTxn", &addoffsetstotxn.Request{
 		TransactionalID: p.id, ProducerID: p.producerID, ProducerEpoch: p.epoch, GroupID: group,

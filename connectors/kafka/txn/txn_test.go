@@ -108,6 +108,9 @@ func (w *world) produce(p *txn.Producer, to schemas.Partition, values ...string)
 }
 
 func (w *world) offsets(p *txn.Producer, next int64) error {
+	if err := p.Join(w.t.Context(), group); err != nil {
+		return err
+	}
 	return p.Offsets(w.t.Context(), txn.Offsets{
 		Group: group, Generation: -1, Partition: schemas.Partition{Topic: "posts"}, Next: next, Metadata: "metadata",
 	})
