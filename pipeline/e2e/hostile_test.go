@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -148,6 +149,11 @@ func TestHostileMessages(t *testing.T) {
 	w := start(t, cfg)
 	posts := newWriter(t, 7)
 	entries := corpus(t)
+	entries[0].headers = make(map[string]string)
+	for i := range 2000 {
+		entries[0].headers["h"+strconv.Itoa(i)] = strings.Repeat("x", i%50)
+	}
+	entries[1].headers = map[string]string{"": "", "\xff\xfe": "no text", "\u202e\x00": "\x00", strings.Repeat("n", 9000): "a long name"}
 	for i, entry := range entries {
 		o.produce(entry)
 		if i%8 == 0 {
@@ -169,4 +175,39 @@ func TestHostileMessages(t *testing.T) {
 		}
 	}
 	require.Greater(t, dead, 100)
+}
+
+// TestHostileImages sends posts with the images of stages/media's corpus: one
+// that is read is labelled, any other makes its post a dead letter.
+func TestHostileImages(t *testing.T) {
+	const dir = "../../stages/media/testdata/hostile"
+	s := embeddedServices(t)
+	cfg := configure(t, s, tinyBundle, "media.max_bytes=32768", "media.max_pixels=4194304", "media.max_side=4096", "media.decode_pixels=8388608")
+	o := newOracle(t, s.brokers, "posts")
+	w := start(t, cfg)
+	lines, err := os.ReadFile(filepath.Join(dir, "expected.jsonl"))
+	require.NoError(t, err)
+	var posts []*sent
+	for line := range bytes.Lines(lines) {
+		var entry struct {
+			File   string
+			Reason schemas.Reason
+		}
+		require.NoError(t, json.Unmarshal(line, &entry))
+		data, err := os.ReadFile(filepath.Join(dir, entry.File))
+		require.NoError(t, err)
+		value, err := json.Marshal(schemas.Post{
+			Schema: schemas.PostSchema, PostID: entry.File, Text: "hello", Media: []schemas.Media{{Data: data}},
+		})
+		require.NoError(t, err)
+		in := &sent{key: []byte(entry.File), value: value, post: entry.File, outcome: schemas.OutcomeResult, images: []int{0}}
+		if entry.Reason != "" {
+			in.outcome, in.reason, in.images = schemas.OutcomeDeadLetter, schemas.ReasonMediaFailed, nil
+		}
+		posts = append(posts, in)
+	}
+	o.produce(posts...)
+	got := o.wait(patience)
+	w.end(t)
+	o.judge(got, false)
 }
