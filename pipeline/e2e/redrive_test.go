@@ -76,10 +76,10 @@ func redriven(t *testing.T, s services) {
 	require.Equal(t, map[string][]string{"1": dead, "2": dead}, back)
 }
 
-// follow returns what reads on in a topic.
-func follow(t *testing.T, s services, topic string) func() []*kgo.Record {
+// follow returns what reads on in topics.
+func follow(t *testing.T, s services, topics ...string) func() []*kgo.Record {
 	t.Helper()
-	c, err := kgo.NewClient(kgo.SeedBrokers(s.brokers...), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+	c, err := kgo.NewClient(kgo.SeedBrokers(s.brokers...), kgo.ConsumeTopics(topics...), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(50*time.Millisecond))
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
