@@ -2,7 +2,7 @@ package pixels
 
 import "github.com/itrstream/itrstream/model/pixels/internal/jpeg"
 
-// Room is how much Decode will have in memory at once, in pixels of some 30 bytes: what a caller who decodes several images at
+// Room is how much Decode will have in memory at once, in pixels of some 20 bytes: what a caller who decodes several images at
 // the same time has to count. It reads headers only. What declares no size that Decode would accept has room for the largest:
 // Decode is about to refuse it, and need not be believed.
 func Room(data []byte, l Limits) (pixels int64) {
@@ -53,7 +53,7 @@ func roomGIF(data []byte) (width, height int, beside int64, err error) {
 // roomWebP adds what a lossless picture has in Huffman tables: up to 2,600 groups, which take some 52 KB each but may be
 // told in 240 bytes.
 func roomWebP(data []byte) (width, height int, beside int64, err error) {
-	const groups, groupPixels, told = 2600, 1800, 240
+	const groups, groupPixels, told = 2600, 2600, 240
 	f, err := readWebP(data)
 	if err != nil {
 		return 0, 0, 0, err

@@ -12,7 +12,7 @@ import (
 
 // Config is what operators set. All of it bounds the whole stage, however many batches it works on.
 //
-// The memory beside the batches themselves is at most fetches × max_bytes for encoded images, some 30 bytes for each of
+// The memory beside the batches themselves is at most fetches × max_bytes for encoded images, some 20 bytes for each of
 // decode_pixels (a progressive JPEG takes most), and cache_bytes.
 type Config struct {
 	// Workers is how many images are decoded at once; 0 takes one for each core.
