@@ -11,6 +11,8 @@ import (
 	"os"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/itrstream/itrstream/model/pixels"
 	"github.com/itrstream/itrstream/schemas"
 )
@@ -132,12 +134,12 @@ func (m *Model) replay(ctx context.Context, root *os.Root, posts []golden) (Repl
 	if err := m.runHead(ctx, in.Pairs, s, out); err != nil {
 		return r, err
 	}
+	cams, err := m.explainAll(ctx, in)
+	if err != nil {
+		return r, err
+	}
 	for i, g := range posts {
-		cam, err := m.Explain(ctx, in.Images[i], g.Text)
-		if err != nil {
-			return r, err
-		}
-		flat, sums := cam.flatten()
+		flat, sums := cams[i].flatten()
 		text, image := nth(s.text, s.place[i], m.manifest.Text.Width), nth(s.image, i, m.manifest.Image.Width)
 		embedding := nth(out.Embedding, i, m.Dim())
 		if err := errors.Join(
@@ -153,6 +155,20 @@ func (m *Model) replay(ctx context.Context, root *os.Root, posts []golden) (Repl
 		}
 	}
 	return r, nil
+}
+
+// explainAll explains each image with the text of the same number.
+func (m *Model) explainAll(ctx context.Context, in Input) ([]CAM, error) {
+	cams := make([]CAM, len(in.Images))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(m.workers)
+	for i, image := range in.Images {
+		group.Go(func() (err error) {
+			cams[i], err = m.Explain(ctx, image, in.Texts[i])
+			return err
+		})
+	}
+	return cams, group.Wait()
 }
 
 // nth is the i-th row of a matrix.
