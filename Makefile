@@ -123,7 +123,7 @@ test-training: ## tests of training, import and export: PyTorch, 5 GB
 
 .PHONY: parity
 parity: build $(PARITY)/words/made $(VENV)-build/installed ## Hugging Face and PyTorch beside Go on three models in full size: PyTorch, 10 GB
-	$(WITH_ONNXRUNTIME) OMP_NUM_THREADS=1 $(VENV)-build/bin/python -m itr parity \
+	$(WITH_ONNXRUNTIME) $(VENV)-build/bin/python -m itr parity \
 		--tokenizers $(PARITY)/words --itrstream bin/itrstream --out $(PARITY)/models
 
 # BERT's vocabulary and CLIP's are the published ones; BERTweet's is in no package, so one of its size is trained.
