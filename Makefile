@@ -16,6 +16,10 @@ GOLANGCI := $(CACHE)/tools/golangci-lint-$(GOLANGCI_VERSION)
 
 PARITY := $(CACHE)/parity
 
+# Raising it? Any version that builds with go.mod's Go.
+GOVULNCHECK_VERSION := v1.9.0
+VULNDB ?= https://vuln.go.dev
+
 KAFKA_POM  := connectors/kafka/kafkatest/pom.xml
 KAFKA_LIBS := $(CACHE)/kafka-libs
 
@@ -105,6 +109,17 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' pipeline connectors stages model schemas | sed 's/func //' | while IFS=: read -r file target; do \
 		echo "$$target in $$(dirname $$file)"; \
 		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); done
+
+# No part of CI, for it needs a database that not every machine reaches.
+.PHONY: vuln
+vuln: ## known vulnerabilities in what our code calls (needs the database VULNDB: vuln.go.dev)
+	@status=0; \
+	out=$$($(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) -db $(VULNDB) ./... 2>&1) || status=$$?; \
+	echo "$$out"; \
+	if grep -q 'fetching vulnerabilities' <<<"$$out"; then \
+		echo "vuln: $(VULNDB) cannot be reached from here, so NOTHING WAS CHECKED: try elsewhere, or set VULNDB to a mirror" >&2; \
+	fi; \
+	exit $$status
 
 .PHONY: golden
 golden: ## rewrite the golden files that Go makes, and show what changed
