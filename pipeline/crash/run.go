@@ -46,9 +46,11 @@ type run struct {
 	done     int
 }
 
-// nobodyAnswers is the error of a worker that was started while the broker was
-// down. It ends with it, and whoever has started it starts it again.
-const nobodyAnswers = "crash: kafka: no broker of"
+// nobodyAnswers reports whether a worker ended because it was started while
+// the broker or Redis was down: whoever has started it starts it again.
+func (w *worker) nobodyAnswers() bool {
+	return strings.Contains(w.tail(), "crash: kafka: no broker of") || strings.Contains(w.tail(), "crash: no Redis to keep the centroids in")
+}
 
 // worker is a process with a date.
 type worker struct {
@@ -193,7 +195,7 @@ func (r *run) watch(ctx context.Context, limit time.Duration, enough func() bool
 			case err == nil:
 				r.hits[w.point]++
 				r.count("%s %s", killAtPoint, w.point)
-			case !strings.Contains(w.tail(), nobodyAnswers):
+			case !w.nobodyAnswers():
 				return fmt.Errorf("worker %d ended by itself: %w%s", i, errors.Join(w.err, err), w.tail())
 			}
 			if err := r.start(i, true); err != nil {
