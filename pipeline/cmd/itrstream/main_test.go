@@ -132,6 +132,16 @@ func TestModelVerify(t *testing.T) {
 	require.True(t, r.OK)
 	require.Equal(t, r.Posts, r.EqualIDs)
 	require.Equal(t, r.Posts, r.EqualPixels)
+	require.Nil(t, r.PixelErrors)
+
+	const twin = "../../../model/testdata/twins/clip"
+	status, out, errs = call("model", "verify", twin, "--golden", twin)
+	require.Equal(t, 0, status, errs)
+	require.Contains(t, out, "pixel errors  at most 0 of 255 levels")
+
+	status, _, errs = call("model", "verify", twin, "--golden", t.TempDir())
+	require.Equal(t, 1, status)
+	require.Contains(t, errs, "has no golden posts")
 }
 
 func TestModelLabel(t *testing.T) {
