@@ -65,7 +65,9 @@ func (p *process) stop(within time.Duration) error {
 	p.signal(syscall.SIGTERM)
 	select {
 	case <-p.ended:
-		if p.err != nil {
+		status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+		early := ok && status.Signaled() && status.Signal() == syscall.SIGTERM // it had not begun to listen
+		if p.err != nil && !early {
 			return fmt.Errorf("a process that was asked to end: %w%s", p.err, p.tail())
 		}
 		return nil
