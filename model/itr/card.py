@@ -1,11 +1,12 @@
 """The manifest's and the model card's text, out of the measured figures."""
 
+import json
 from importlib import resources
 from typing import Any
 
 import numpy as np
 
-from itr import relation
+from itr import relation, written
 from itr.bundle import LABELS
 from itr.calibrate import Calibration
 from itr.cam import SIDE
@@ -16,6 +17,9 @@ Figures = dict[str, float | list[float]]
 
 _NOTES = {
     "composed": "posts rendered and worded by the build; texts, pictures and overlay words disjoint from training",
+    "written": "posts of one writer about photographs of packages; no picture of a training post",
+    "reporting": "the written test posts of kinds near to news",
+    "surest": "the written test posts whose label is surest",
     "photographs": "named pictures of Debian packages, against five others each; untrained, constants chosen on them",
     "added": "rendered pictures with words on more than 2 % of their area against pictures without",
     "int8": "the shipped graphs against the same towers in floats, 320 composed test posts",
@@ -77,11 +81,7 @@ def _metric(name: str, value: float | list[float], config: MiniConfig) -> dict[s
     note = next((note for start, note in _NOTES.items() if name.startswith(start)), "")
     if len(values) > 1:
         note = f"mean of {len(values)} heads, spread {np.std(values):.3f}; the first ships. {note}"
-    split = (
-        "test"
-        if name.startswith(("composed", "added", "int8", "rows", "majority", "text only", "image only"))
-        else "none"
-    )
+    split = "none" if name.startswith("photographs") else "test"
     return {
         "name": name,
         "value": round(float(np.mean(values)), 6),
@@ -95,40 +95,67 @@ def _metric(name: str, value: float | list[float], config: MiniConfig) -> dict[s
 def markdown(config: MiniConfig, calibration: Calibration, figures: Figures) -> str:
     """MODEL_CARD.md."""
 
-    def show(name: str) -> str:
-        value = figures[name]
-        digits = (
-            1
-            if name.split()[0] in ("composed", "majority", "text", "image")
-            and "AUROC" not in name
-            and "ECE" not in name
-            else 3
-        )
-        if isinstance(value, list):
-            return f"{np.mean(value):.{digits}f} ± {np.std(value):.{digits}f}"
-        return f"{value:.1e}" if 0 < abs(value) < 1e-3 else f"{value:.{digits}f}"
-
     tables = {
-        start: "\n".join(f"| {name} | {show(name)} |" for name in figures if name.startswith(start))
-        for start in ("composed", "photographs", "added", "int8", "rows")
+        start: "\n".join(f"| {name} | {_show(value)} |" for name, value in figures.items() if name.startswith(start))
+        for start in ("photographs", "added", "int8", "rows")
     }
     licences = "\n".join(
         f"| {item.package} {item.version} | {item.licence} | {item.use} | {'yes' if item.shipped else 'no'} |"
         for item in INGREDIENTS
     )
+    posts, pictures = written.read()
+    splits = [post.split for post in posts]
+    study = json.loads(resources.files("itr").joinpath("study.json").read_text(encoding="utf-8"))
     template = resources.files("itr").joinpath("model_card.md").read_text(encoding="utf-8")
     return template.format(
         version=config.version,
         seed=config.seed,
         heads=config.heads,
-        priors=" / ".join(f"{100 * p:.1f}" for p in config.priors),
-        majority=show("majority tv"),
-        text_only=show("text only tv"),
-        image_only=show("image only tv"),
+        priors=" / ".join(f"{100 * p:.0f}" for p in config.priors),
+        labels=_columns(figures, ("written", "reporting", "composed"), ("t", "v", "tv", "ECE")),
+        surest=_surest(figures),
+        study="\n".join(f"| {name} | {_show(values)} |" for name, values in study["figures"].items()),
+        study_note=study["note"],
+        study_seeds=study["seeds"],
         licences=licences,
         posts=config.train_posts,
+        written_all=len(posts),
+        written=splits.count("train"),
+        dev=splits.count("dev"),
+        test=splits.count("test"),
+        pictures=len(pictures),
         text_width=relation.TEXT_WIDTH,
         image_width=relation.IMAGE_WIDTH,
         embedding=relation.EMBEDDING,
         **tables,
     )
+
+
+def _columns(figures: Figures, kinds: tuple[str, ...], firsts: tuple[str, ...]) -> str:
+    """Figures named "kind rest" as a table with a column for each kind."""
+    rests = [name.removeprefix(f"{kinds[0]} ") for name in figures if name.startswith(f"{kinds[0]} ")]
+    rows = sorted(rests, key=lambda rest: (firsts.index(rest.split()[0]), "AUROC" in rest))
+    lines = [f"| | {' | '.join(kinds)} |", f"|---|{'---|' * len(kinds)}"]
+    lines += [f"| {rest} | {' | '.join(_show(figures[f'{kind} {rest}']) for kind in kinds)} |" for rest in rows]
+    return "\n".join(lines)
+
+
+def _surest(figures: Figures) -> str:
+    """The abstention curve as a table of two lines."""
+    shares = [name.removesuffix(" tv F1") for name in figures if name.startswith("surest") and name.endswith("tv F1")]
+    lines = [
+        f"| posts kept | {' | '.join(share.removeprefix('surest ') for share in shares)} |",
+        f"|---|{'---|' * len(shares)}",
+        f"| tv F1 | {' | '.join(_show(figures[f'{share} tv F1']) for share in shares)} |",
+        f"| accuracy | {' | '.join(_show(figures[f'{share} accuracy']) for share in shares)} |",
+    ]
+    return "\n".join(lines)
+
+
+def _show(value: float | list[float]) -> str:
+    """F1s, which go to 100, with one digit; all else with three."""
+    mean = float(np.mean(value))
+    digits = 1 if mean > 1.5 else 3
+    if isinstance(value, list):
+        return f"{mean:.{digits}f} ± {np.std(value):.{digits}f}"
+    return f"{mean:.1e}" if 0 < abs(mean) < 1e-3 else f"{mean:.{digits}f}"

@@ -1,5 +1,5 @@
-"""Measures a built bundle by its own graphs: composed test posts, captioned photographs, agreement of int8 with
-floats, time, row independence.
+"""Measures a built bundle by its own graphs: composed and written test posts, captioned photographs, agreement of int8
+with floats, time, row independence.
 """
 
 import time
@@ -9,17 +9,15 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
-from itr import evaluate, image_tower, relation, render, text_tower, wordpieces
+from itr import evaluate, image_tower, measure_posts, relation, render, text_tower, wordpieces
 from itr.calibrate import Calibration
 from itr.config import MiniConfig
 from itr.run import Graphs
 
 if TYPE_CHECKING:
-    from itr.mini import Encoded, Material
+    from itr.encoding import Encoded
+    from itr.mini import Material
 
 _HARD_TEXT = (
     "Can't believe it is Friday already, my {x} and I are heading home to see the family before the big weekend #tgif",
@@ -33,7 +31,7 @@ _HARD_TEXT = (
 def measure(
     heads: list[relation.Relation],
     calibrations: list[Calibration],
-    encoded: dict[str, "Encoded"],
+    encoded: "Encoded",
     material: "Material",
     graphs: Graphs,
     floats: Graphs,
@@ -41,43 +39,19 @@ def measure(
     vocab: Path,
 ) -> dict[str, float | list[float]]:
     """All figures of the card by name. A list holds one value a head seed."""
-    train, test = encoded["train"], encoded["test"]
     tokens = wordpieces.tokenizer(vocab)
     ids = lambda texts: [wordpieces.ids(tokens, text, config.max_tokens) for text in texts]  # noqa: E731
+    composed, posts = encoded.composed, encoded.written
     figures: dict[str, float | list[float]] = {}
-
-    every = [relation.logits(head, test.text, test.image) for head in heads]
-    for name, pick in (
-        ("calibrated", lambda logits, c: c.probabilities(logits).argmax(1)),
-        ("raw", lambda logits, c: logits.argmax(1)),
-    ):
-        scores = [evaluate.f1s(test.relations, pick(logits, c)) for logits, c in zip(every, calibrations, strict=True)]
-        figures |= {f"composed {name} {task}": [score[task] for score in scores] for task in ("t", "v", "tv")}
-    figures["composed AUROC t"] = [
-        evaluate.auroc(one[test.relations >= 2, 2], one[test.relations < 2, 2]) for one in every
-    ]
-    figures["composed AUROC v"] = [
-        evaluate.auroc(one[test.relations % 2 == 1, 1], one[test.relations % 2 == 0, 1]) for one in every
-    ]
-    figures["composed ECE"] = [
-        evaluate.calibration_error(c.probabilities(one), test.relations)
-        for one, c in zip(every, calibrations, strict=True)
-    ]
-    figures["majority tv"] = evaluate.f1s(
-        test.relations, np.full_like(test.relations, np.bincount(test.relations).argmax())
-    )["tv"]
-    figures["text only tv"] = _probe(train.text, train.relations, test.text, test.relations)
-    figures["image only tv"] = _probe(train.image, train.relations, test.image, test.relations)
-
+    figures |= measure_posts.labels("composed", heads, calibrations, composed["train"], composed["test"])
+    figures |= measure_posts.labels("written", heads, calibrations, posts["train"], posts["test"])
+    reporting = posts["test"].rows(encoded.reporting)
+    figures |= measure_posts.labels("reporting", heads, calibrations, posts["train"], reporting)
+    figures |= measure_posts.certainty(heads[0], calibrations[0], posts["test"])
     figures |= _captions(material, graphs, ids, config)
     figures |= _areas(material, graphs, config)
     figures |= _fidelity(heads[0], calibrations[0], material, graphs, floats, ids, config)
     return figures | _independence(material, graphs, ids, config)
-
-
-def _probe(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, y_test: np.ndarray) -> float:
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300)).fit(x, y)
-    return evaluate.f1s(y_test, probe.predict(x_test))["tv"]
 
 
 def _captions(material: "Material", graphs: Graphs, ids: Callable, config: MiniConfig) -> dict[str, float]:

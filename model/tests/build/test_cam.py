@@ -12,7 +12,7 @@ def random_relation() -> relation.Relation:
     prototypes = torch.nn.functional.normalize(torch.randn(1000, text_tower.WIDTH), dim=1)
     usual = torch.rand(1000) + 0.1
     factors = relation.Factors()
-    for buffer in (factors.match_scale, factors.area_scale, factors.lexical_scale):
+    for buffer in (factors.match_scale, factors.area_scale, factors.lexical_scale, factors.style_scale):
         buffer.uniform_(0.5, 2.0)
     return relation.Relation(relation.Agreement(prototypes, usual / usual.sum()), factors).eval()
 

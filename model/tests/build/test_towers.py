@@ -40,7 +40,7 @@ def test_padding_changes_nothing_but_rounding():
 def test_word_kinds_are_counted():
     with torch.no_grad():
         ids = torch.tensor([[101, 7, 7, 42, 43, 102]])
-        rates = tower()(ids, torch.ones_like(ids))[0, text_tower.WIDTH :]
+        rates = tower()(ids, torch.ones_like(ids))[0, text_tower.LEXICAL]
     assert rates[FEATURES.index("points")] == 2 / 4**0.5
     assert rates[FEATURES.index("concrete")] == 6 / 4**0.5
     torch.testing.assert_close(rates[FEATURES.index("pieces")], torch.tensor(4.0).log())
