@@ -129,10 +129,10 @@ func writeCorpus(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(corpusDir, "expected.jsonl"), lines.Bytes(), 0o600))
 }
 
-// TestHostileMessagesTakeLittleMemory has messages of 8 MiB that hold as many
+// TestHostileMessagesTakeLittleMemory has messages of 2 MiB that hold as many
 // of one thing as fit, and bounds what decoding allocates in all.
 func TestHostileMessagesTakeLittleMemory(t *testing.T) { //nolint:paralleltest // it measures the memory of the process
-	const size = 8 << 20
+	const size = 2 << 20
 	fill := func(before, piece, after string) string {
 		return before + strings.Repeat(piece, (size-len(before)-len(after))/len(piece)) + after
 	}
