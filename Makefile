@@ -108,7 +108,7 @@ race: ## the tests of make test under the race detector
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' pipeline connectors stages model schemas | sed 's/func //' | while IFS=: read -r file target; do \
 		echo "$$target in $$(dirname $$file)"; \
-		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); done
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s ./$$(dirname $$file) || exit 1; done
 
 # No part of CI, for it needs a database that not every machine reaches.
 .PHONY: vuln
