@@ -1,20 +1,12 @@
 package kafka
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
-	"errors"
-	"fmt"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/protocol/produce"
-	"github.com/segmentio/kafka-go/protocol/rawproduce"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/itrstream/itrstream/connectors/kafka/recordset"
-	"github.com/itrstream/itrstream/connectors/kafka/txn"
 	"github.com/itrstream/itrstream/schemas"
 	"github.com/itrstream/itrstream/stages"
 )
@@ -35,17 +27,6 @@ type Record struct {
 // Header is one header of a record.
 type Header = recordset.Header
 
-const (
-	// batchTarget is the uncompressed size at which a batch is closed: below
-	// every broker's default limit of 1,048,588 bytes.
-	batchTarget = 900 << 10
-	// lanes is how many partitions are written to at a time, and so, with
-	// batchTarget, what a call holds in memory.
-	lanes         = 8
-	produceMillis = 15_000 // how long a broker waits for its replicas
-	acksAll       = -1
-)
-
 // Produce sends records and returns when all in-sync replicas have them.
 // Order is kept in each topic-partition. Errors that may pass are retried
 // until ctx ends; then some of the records may have been written, and a
@@ -59,32 +40,11 @@ func (c *Client) Produce(ctx context.Context, records []Record) error {
 	return c.drainAll(ctx, queues, nil)
 }
 
-// drainAll sends queues beside each other, in p's transaction unless it is
-// nil. One that fails ends a transaction, so that the others stop at once; without
-// one they are still of use.
-func (c *Client) drainAll(ctx context.Context, queues []*queue, p *txn.Producer) error {
-	g, beside := errgroup.WithContext(ctx)
-	if p == nil {
-		beside = ctx
-	}
-	g.SetLimit(lanes)
-	errs := make([]error, len(queues))
-	for i, q := range queues {
-		g.Go(func() error {
-			errs[i] = c.drain(beside, q, p)
-			return errs[i]
-		})
-	}
-	if first := g.Wait(); p != nil {
-		return first
-	}
-	return errors.Join(errs...)
-}
-
 // queue is what goes to one partition, in order.
 type queue struct {
 	to      schemas.Partition
 	records []recordset.Record
+	buf     []byte // what its last batch was written into
 }
 
 func (c *Client) route(ctx context.Context, records []Record) ([]*queue, error) {
@@ -134,33 +94,6 @@ func (c *Client) choose(key []byte, ids []int) int32 {
 	return int32(kafkago.Murmur2Balancer{}.Balance(kafkago.Message{Key: key}, ids...)) //nolint:gosec // as above
 }
 
-// drain sends a queue batch by batch: the next one leaves only when the last
-// one is acknowledged, so nothing overtakes.
-func (c *Client) drain(ctx context.Context, q *queue, p *txn.Producer) error {
-	var set []byte
-	for len(q.records) > 0 {
-		n := prefix(q.records, c.target(q.to.Topic))
-		var err error
-		// A record set is its batches behind their total length.
-		if set, err = recordset.Encode(append(set[:0], 0, 0, 0, 0), p.Options(q.to, c.codec), q.records[:n]); err != nil {
-			return fmt.Errorf("kafka: %s: %w", q.to, err)
-		}
-		binary.BigEndian.PutUint32(set, uint32(len(set)-4)) //nolint:gosec // bounded by the target, or by one record
-		err = c.send(ctx, q.to, set, n, p.ID())
-		var large *RecordTooLargeError
-		switch {
-		case errors.As(err, &large) && n > 1:
-			c.lower(q.to.Topic, batchSize(q.records[:n]))
-		case err != nil:
-			return err
-		default:
-			p.Sent(q.to, n)
-			q.records = q.records[n:]
-		}
-	}
-	return nil
-}
-
 // prefix returns how many records make a batch of at most target bytes, at
 // least one.
 func prefix(records []recordset.Record, target int) int {
@@ -199,56 +132,6 @@ func (c *Client) lower(topic string, size int) {
 	if n, ok := c.limits[topic]; !ok || size/2 < n {
 		c.limits[topic] = size / 2
 	}
-}
-
-// send produces one encoded batch of n records.
-func (c *Client) send(ctx context.Context, to schemas.Partition, set []byte, n int, transactionalID string) error {
-	doing := "producing to " + to.String()
-	if n == 1 && len(set) > batchTarget {
-		// A broker may close the connection on a request that is far too long,
-		// which looks like an outage.
-		if limit, err := c.TopicMaxMessageBytes(ctx, to.Topic); err == nil && len(set)-4 > limit {
-			return &RecordTooLargeError{Topic: to.Topic, Size: len(set) - 4, Limit: limit}
-		}
-	}
-	return c.retry(ctx, doing, func() error {
-		req := &rawproduce.Request{
-			TransactionalID: transactionalID,
-			Acks:            acksAll,
-			Timeout:         produceMillis,
-			Topics: []rawproduce.RequestTopic{{
-				Topic:      to.Topic,
-				Partitions: []rawproduce.RequestPartition{{Partition: to.ID}},
-			}},
-		}
-		req.Topics[0].Partitions[0].RecordSet.Reader = bytes.NewReader(set)
-		m, err := c.roundTrip(ctx, produceMillis*time.Millisecond, req)
-		if err != nil {
-			return classify(ctx, doing, err)
-		}
-		res, ok := m.(*produce.Response)
-		if !ok || len(res.Topics) != 1 || len(res.Topics[0].Partitions) != 1 {
-			return fmt.Errorf("kafka: %s: the broker's answer is about something else", doing)
-		}
-		p := res.Topics[0].Partitions[0]
-		switch code := kafkago.Error(p.ErrorCode); code {
-		case 0:
-			return nil
-		case kafkago.DuplicateSequenceNumber:
-			return nil // the try before was not in vain
-		case kafkago.MessageSizeTooLarge, kafkago.RecordListTooLarge:
-			limit, err := c.TopicMaxMessageBytes(ctx, to.Topic)
-			if err != nil {
-				limit = 0 // the refusal is what matters
-			}
-			return &RecordTooLargeError{Topic: to.Topic, Size: len(set) - 4, Limit: limit}
-		default:
-			if p.ErrorMessage != "" {
-				return classify(ctx, doing, fmt.Errorf("%w: %s", code, p.ErrorMessage))
-			}
-			return classify(ctx, doing, code)
-		}
-	})
 }
 
 // retry calls do until it succeeds, fails for good, or ctx ends.

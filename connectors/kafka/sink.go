@@ -2,11 +2,8 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/segmentio/kafka-go/protocol"
 
@@ -117,8 +114,7 @@ func (s *exactlyOnce) Emit(ctx context.Context, records []Record, next int64, me
 	}
 	s.over = true
 	if err := s.fill(ctx, queues, next, metadata); err != nil {
-		var large *RecordTooLargeError
-		if errors.As(err, &large) && s.open(ctx) == nil { // which has aborted it
+		if tooLarge(err) && s.open(ctx) == nil { // which has aborted it
 			s.over = false
 			return err
 		}
@@ -147,22 +143,17 @@ func (s *exactlyOnce) fill(ctx context.Context, queues []*queue, next int64, met
 	if err != nil {
 		return classify(ctx, "beginning a transaction of "+s.a.Partition.String(), err)
 	}
-	g, beside := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		if err := s.a.c.drainAll(beside, queues, s.p); err != nil {
-			return err
-		}
-		stages.Reach(ctx, stages.AfterProduce)
-		return nil
+	if err := s.a.c.drainAll(ctx, queues, s.p); err != nil {
+		return err
+	}
+	stages.Reach(ctx, stages.AfterProduce)
+	// Not beside the batches: brokers check both with the coordinator, and
+	// refuse one of two such questions at a time.
+	err = s.p.Offsets(ctx, txn.Offsets{
+		Group: s.a.c.cfg.Group, Generation: s.a.Generation, Member: s.a.Member,
+		Partition: s.a.Partition, Next: next, Metadata: metadata,
 	})
-	g.Go(func() error {
-		err := s.p.Offsets(beside, txn.Offsets{
-			Group: s.a.c.cfg.Group, Generation: s.a.Generation, Member: s.a.Member,
-			Partition: s.a.Partition, Next: next, Metadata: metadata,
-		})
-		return classify(beside, fmt.Sprintf("committing offset %d of %s", next, s.a.Partition), err)
-	})
-	return g.Wait()
+	return classify(ctx, fmt.Sprintf("committing offset %d of %s", next, s.a.Partition), err)
 }
 
 // abort tries to end the transaction at once, so that readers do not wait for

@@ -4,7 +4,7 @@
 //
 // Open fences whoever used the transactional id before and settles what he
 // left pending. Begin, Join, the batches that Options stamps, Offsets and End
-// are one transaction; batches and Offsets may go beside each other.
+// are one transaction, in this order.
 //
 // Wondering whether an error is retried? Read later, then Producer.ask.
 // Changing what is sent? The requests are kafka-go's; Kafka's protocol guide
@@ -20,8 +20,10 @@
 //   - After EndTxn the coordinator still writes markers, so that the next
 //     transaction's first request is told CONCURRENT_TRANSACTIONS for a moment.
 //   - Since Kafka 3.6 a partition's leader asks the coordinator whether a batch
-//     belongs to a transaction. While the coordinator writes something down it
-//     answers CONCURRENT_TRANSACTIONS, and the leader makes NOT_ENOUGH_REPLICAS of that.
+//     belongs to a transaction, and since 3.8 so does the group about an offset.
+//     While the coordinator notes something down, or when two questions about one
+//     transaction meet in a broker, the answer is NOT_ENOUGH_REPLICAS: so send one
+//     Produce request to each broker, and Offsets after all of them.
 //   - kafka-go would send TxnOffsetCommit without generation and member to a
 //     broker from before 2.5, which then takes it from anybody: see
 //     offsetsExchange.
