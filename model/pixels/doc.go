@@ -5,7 +5,7 @@
 // how the equality is measured.
 //
 // Adding a format? Add its magic to Decode and a file beside png.go; check every size that the file declares against Limits
-// before memory is taken for it.
+// before memory is taken for it, and have Room say what it takes.
 // Changing how pixels are scaled? Read Transform, then resample.go.
 // Chasing wrong colours? Read colour.go (JPEG), webp.go, or the table in png.go.
 //

@@ -3,6 +3,7 @@
 //
 // Adding a field of post.v1? Read schemas.Post, then native.go.
 // Adding another source's format? Read jetstream.go beside message.go.
+// Met a message that does harm? Add it to recipes_test.go.
 // Asking why decoding is so cheap? Read images.go, then internal/jsonscan.
 //
 // # What becomes of a record

@@ -5,4 +5,5 @@
 // Changing how an image is read or scaled? model/pixels.
 // Adding a way to fail? Give it a schemas.Reason, then see failureOf.
 // Wondering what bounds the memory? Read Config.
+// Met an image that does harm? Add it to a recipes_*_test.go.
 package media
