@@ -9,14 +9,16 @@
 // Chasing a record that was skipped or read twice? Read Fetcher.Next, then
 // the package recordset.
 // Changing what happens in a rebalance or at shutdown? Read Consume.
-// Adding transactions? Implement Sink; recordset.Encode already writes the
-// producer's id, epoch and sequence.
+// Wondering why nothing is emitted twice? Read pipeline/docs/exactly-once.md,
+// then Assignment.Sink and the package txn.
 // Wondering whether an error is retried? Read classify.
 // Need a broker? embedded is one in this process, kafkatest starts Apache
 // Kafka for tests.
 //
 // What is not obvious:
 //   - kafka-go's Reader and its decoder are never used: see package recordset.
+//   - kafka-go knows OffsetFetch only without require_stable: see
+//     offsetExchange.
 //   - kafka-go's Client.Heartbeat never reports an error: see
 //     heartbeatExchange.
 //   - The transport's cluster layout is up to metadataTTL old, so "unknown

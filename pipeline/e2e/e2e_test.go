@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	if text, ok := os.LookupEnv(processVariable); ok {
 		if err := work(text); err != nil {
 			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1) //nolint:forbidigo // this is the program's main
+			os.Exit(1)
 		}
 		return
 	}
@@ -111,9 +111,17 @@ func twoWorkers(t *testing.T, s services, delivery string) {
 	holdsEveryPair(t, o, cfg.Cluster.Bootstrap, totals(t, cfg))
 }
 
-func TestTwoWorkersEmbedded(t *testing.T)    { twoWorkers(t, embeddedServices(t), kafka.ExactlyOnce) }
-func TestTwoWorkersAtLeastOnce(t *testing.T) { twoWorkers(t, embeddedServices(t), kafka.AtLeastOnce) }
-func TestRealTwoWorkers(t *testing.T)        { twoWorkers(t, realServices(t), kafka.ExactlyOnce) }
+func TestTwoWorkersEmbedded(t *testing.T) {
+	twoWorkers(t, embeddedServices(t), kafka.ExactlyOnce)
+}
+
+func TestTwoWorkersAtLeastOnce(t *testing.T) {
+	twoWorkers(t, embeddedServices(t), kafka.AtLeastOnce)
+}
+
+func TestRealTwoWorkers(t *testing.T) {
+	twoWorkers(t, realServices(t), kafka.ExactlyOnce)
+}
 
 // TestTopicsThatWouldRefuseAreRefusedAtStart makes output topics that are too
 // small for what may have to go into them.
