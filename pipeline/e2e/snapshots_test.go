@@ -54,7 +54,7 @@ func lostAndRestored(t *testing.T, s services) {
 		return totals(t, cfg).Count == count
 	}, patience, 50*time.Millisecond)
 	w.end(t)
-	o.judge(got, true)
+	o.judge(got, false)
 	holdsEveryPair(t, o, cfg.Cluster.Bootstrap, totals(t, cfg))
 	files, err = filepath.Glob(filepath.Join(dir, "*.centroids"))
 	require.NoError(t, err)
@@ -63,6 +63,27 @@ func lostAndRestored(t *testing.T, s services) {
 
 func TestLostAndRestoredEmbedded(t *testing.T) { lostAndRestored(t, embeddedServices(t)) }
 func TestRealLostAndRestored(t *testing.T)     { lostAndRestored(t, realServices(t)) }
+
+// TestRedisForgetsWhileIdle: what Redis loses is folded again though no post
+// comes.
+func TestRedisForgetsWhileIdle(t *testing.T) {
+	s := embeddedServices(t)
+	cfg := configure(t, s, tinyBundle)
+	o := newOracle(t, s.brokers, "posts")
+	w := start(t, cfg)
+	o.produce(newWriter(t, 7).many(200)...)
+	o.wait(patience)
+	count, _ := o.folded()
+	require.Equal(t, count, totals(t, cfg).Count)
+	raw := goredis.NewClient(&goredis.Options{Addr: s.redis})
+	defer func() { require.NoError(t, raw.Close()) }()
+	require.NoError(t, raw.FlushAll(t.Context()).Err())
+	require.Eventually(t, func() bool { return totals(t, cfg).Count == count }, patience, 50*time.Millisecond)
+	got := o.wait(patience)
+	w.end(t)
+	o.judge(got, false)
+	holdsEveryPair(t, o, cfg.Cluster.Bootstrap, totals(t, cfg))
+}
 
 // TestRestoreRefuses other files than whole snapshots of the configuration's
 // namespace and bundle.
