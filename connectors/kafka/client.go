@@ -89,6 +89,9 @@ func Dial(ctx context.Context, cfg Config, set Settings) (*Client, error) {
 	}
 	c.admin = &kafkago.Client{Addr: c.addr, Transport: c.transport}
 
+	if cfg.SASL.Mechanism == "plain" && !cfg.TLS.Enabled {
+		c.log.WarnContext(ctx, "kafka: sasl.mechanism plain without TLS shows the password to the network: set kafka.tls.enabled, or use scram-sha-512")
+	}
 	meta, err := c.metadata(ctx)
 	if err != nil {
 		c.Close()

@@ -1,7 +1,9 @@
 package kafka_test
 
 import (
+	"bytes"
 	"crypto/tls"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -62,6 +64,20 @@ func TestSASLOverTLS(t *testing.T) {
 			checkSASL(t, cluster.ListenAddrs()[0], certs, mechanism, "secured")
 		})
 	}
+}
+
+// A password that everybody on the way can read is used, and warned of.
+func TestPlainWithoutTLSIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	cluster := fake(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", kafkatest.Username, kafkatest.Password))
+	cfg := config(cluster.ListenAddrs())
+	cfg.SASL = kafka.SASL{Mechanism: "plain", Username: kafkatest.Username, Password: kafkatest.Password}
+	var log bytes.Buffer
+	c, err := kafka.Dial(t.Context(), cfg, kafka.Settings{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	require.NoError(t, err)
+	c.Close()
+	require.Contains(t, log.String(), "plain without TLS")
+	require.NotContains(t, log.String(), kafkatest.Password)
 }
 
 func TestTLSFaults(t *testing.T) {

@@ -11,11 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A line of invariants.md names a folder, then tests in it.
-func TestInvariantsNameTestsThatExist(t *testing.T) {
-	t.Parallel()
-	doc, err := os.ReadFile("invariants.md")
-	require.NoError(t, err)
+// A line names a folder, then tests in it.
+func checkTests(t *testing.T, doc []byte) {
+	t.Helper()
 	names := regexp.MustCompile("`((?:pipeline|connectors|stages|model|schemas)[a-z0-9/]*|(?:Test|Fuzz)[A-Z]\\w*)`")
 	folder, named := "", map[string][]string{}
 	for _, m := range names.FindAllSubmatch(doc, -1) {
@@ -39,5 +37,19 @@ func TestInvariantsNameTestsThatExist(t *testing.T) {
 			assert.Regexp(t, `(?m)^func `+test+`\(`, string(code), "%s in %s", test, folder)
 		}
 	}
+}
+
+func TestInvariantsNameTestsThatExist(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("invariants.md")
+	require.NoError(t, err)
+	checkTests(t, doc)
 	assert.Len(t, regexp.MustCompile(`(?m)^[1-8]\. \*\*`).FindAll(doc, -1), 8, "invariants")
+}
+
+func TestSecurityNamesTestsThatExist(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile(filepath.Join("..", "..", "SECURITY.md"))
+	require.NoError(t, err)
+	checkTests(t, doc)
 }
