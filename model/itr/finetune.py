@@ -23,7 +23,7 @@ from itr.labelled import Labelled
 from itr.logs import log, report
 from itr.pairs import Pair, digest
 from itr.protocols import Curve
-from itr.runs import Run
+from itr.runs import Run, finished
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class FinetuneConfig:
     freeze_image: bool = False
     dev: bool = True
     force: bool = False
+    resumes: bool = False  # a finished run of these settings gives its summary, and is no error
 
 
 def finetune(
@@ -53,8 +54,10 @@ def finetune(
     state_dict/fine-tune_….pt after the last epoch, log/fine-tune_….json, one PNG a curve and a confusion matrix.
     `make_model` gives a model of four classes; its classifier starts anew. `after_batch(epoch, batch)` hears of steps.
     """
-    fields = {key: value for key, value in asdict(config).items() if key not in ("out", "force")}
+    fields = {key: value for key, value in asdict(config).items() if key not in ("out", "force", "resumes")}
     settings = fields | {"data_sha256": {"train": digest(data.train), "test": digest(data.test)}}
+    if config.resumes and not config.force and (summary := finished(config.out, settings)) is not None:
+        return summary
     run = Run(config.out, settings, config.force)
     state = run.state() or {"phase": 0, "epoch": 0, "full": Curve().plain(), "dev": []}
 

@@ -76,6 +76,15 @@ class Run:
         (self.folder / STATE).unlink(missing_ok=True)
 
 
+def finished(folder: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """The summary of a finished run of these settings; None when the folder holds none."""
+    if not (folder / DONE).is_file() or not (folder / SETTINGS).is_file():
+        return None
+    if json.loads((folder / SETTINGS).read_text(encoding="utf-8")) != json.loads(json.dumps(settings)):
+        return None
+    return json.loads((folder / DONE).read_text(encoding="utf-8"))
+
+
 def read_state(folder: Path) -> dict[str, Any]:
     """What a run kept last, for its other processes."""
     return _load(folder)["of_run"]

@@ -64,7 +64,40 @@ def register(jobs: Any) -> dict[str, Callable[[argparse.Namespace], int]]:
     )
     _training(tune)
     news.add_argument("--news", type=Path, required=True, help="folder with annotation.csv and images/")
-    return {"pretrain": _pretrain, "probe": _probe, "zeroshot": _zeroshot, "finetune": _finetune, "fakenews": _fakenews}
+    for job in (probe, zero, tune, news):
+        job.add_argument(
+            "--seeds",
+            type=_seeds,
+            metavar="N|S,S,…",
+            help="each of several seeds (N: the paper's first N), then mean and standard deviation; "
+            "{seed} in --checkpoint stands for each",
+        )
+        job.set_defaults(resumes=False)
+    several = {"probe": _probe, "zeroshot": _zeroshot, "finetune": _finetune, "fakenews": _fakenews}
+    return {"pretrain": _pretrain} | {name: _over_seeds(one) for name, one in several.items()}
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    from itr import seeds
+
+    return seeds.parse(text)
+
+
+def _over_seeds(one: Callable[[argparse.Namespace], dict[str, Any]]) -> Callable[[argparse.Namespace], int]:
+    """The command of a protocol: prints what one seed found, or several."""
+
+    def command(chosen: argparse.Namespace) -> int:
+        from itr import seeds
+
+        if chosen.seeds is None:
+            _print(one(chosen))
+            return 0
+        whole = seeds.run(chosen, one, _settings)
+        print("\n".join(seeds.lines(whole)))
+        print(f"mean ± standard deviation over seeds {', '.join(map(str, chosen.seeds))}; {chosen.out / seeds.SUMMARY}")
+        return 0
+
+    return command
 
 
 def _model(job: argparse.ArgumentParser) -> None:
@@ -131,30 +164,29 @@ def _pretrain(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _probe(chosen: argparse.Namespace) -> int:
+def _probe(chosen: argparse.Namespace) -> dict[str, Any]:
     from itr import labelled, logs, protocols
     from itr.protocols import Curve
 
     data, name = labelled.read(chosen.labelled), _run_name(chosen)
     target = chosen.out / "log" / f"linear-probe_{name}.json"
-    _absent(target, chosen.force)
+    _absent(target, chosen)
     train, test = _embedded(chosen, data)[1:]
     curve = Curve()
     curve.add(*protocols.probe(train, test, data, chosen.k, chosen.C, chosen.seed))
     summary = logs.report(curve, curve)
     logs.log(target, _settings(chosen), curve, summary)
     _confusion(chosen.out / f"confusion_linear-probe_{name}.png", data, curve, "linear probe")
-    _print({"probe": curve.test[0].f1, "majority": _majority(data)})
-    return 0
+    return {"probe": curve.test[0].f1, "majority": _majority(data)}
 
 
-def _zeroshot(chosen: argparse.Namespace) -> int:
+def _zeroshot(chosen: argparse.Namespace) -> dict[str, Any]:
     from itr import labelled, logs, protocols
     from itr.protocols import Curve
 
     data, name = labelled.read(chosen.labelled), _run_name(chosen)
     target = chosen.out / "log" / f"zero-shot_{name}.json"
-    _absent(target, chosen.force)
+    _absent(target, chosen)
     model, train, test = _embedded(chosen, data)
     if model.classifier.out_features != chosen.k:
         raise ValueError(f"the checkpoint has {model.classifier.out_features} classes, --k says {chosen.k}")
@@ -163,11 +195,10 @@ def _zeroshot(chosen: argparse.Namespace) -> int:
     logs.log(target, _settings(chosen), paper, logs.report(paper, honest), aucs=[], maps=found.maps)
     _confusion(chosen.out / f"confusion_zero-shot_{name}.png", data, honest, "zero-shot, mapped by training labels")
     by_map = {"mapped_by_test_labels": found.paper.f1, "mapped_by_training_labels": found.honest.f1}
-    _print(by_map | {"majority": _majority(data), "maps": found.maps})
-    return 0
+    return by_map | {"majority": _majority(data), "maps": found.maps}
 
 
-def _finetune(chosen: argparse.Namespace) -> int:
+def _finetune(chosen: argparse.Namespace) -> dict[str, Any]:
     from itr import labelled
     from itr.finetune import FinetuneConfig, finetune
 
@@ -183,21 +214,21 @@ def _finetune(chosen: argparse.Namespace) -> int:
         freeze_image=chosen.freeze_image,
         dev=not chosen.no_dev,
         force=chosen.force,
+        resumes=chosen.resumes,
     )
     make = _maker(chosen, 4)
     if not chosen.regions:
         _check(data)
-    _print(finetune(config, make, data) | {"majority": _majority(data)})
-    return 0
+    return finetune(config, make, data) | {"majority": _majority(data)}
 
 
-def _fakenews(chosen: argparse.Namespace) -> int:
+def _fakenews(chosen: argparse.Namespace) -> dict[str, Any]:
     from itr import labelled, order, protocols
     from itr.embed import embed_all
     from itr.folder import write_json
 
     target = chosen.out / "log" / f"fake-news_{_run_name(chosen)}.json"
-    _absent(target, chosen.force)
+    _absent(target, chosen)
     pairs, labels = labelled.fakenews(chosen.news)
     order.seed_everything(chosen.seed)
     model = _maker(chosen, 4)()
@@ -208,8 +239,7 @@ def _fakenews(chosen: argparse.Namespace) -> int:
         "auroc_classes": {"best_of_first_two": max(classes[:2]), "each": classes},
     }
     write_json(target, {"config": _settings(chosen), **found})
-    _print(found)
-    return 0
+    return found
 
 
 def _maker(chosen: argparse.Namespace, k: int) -> "Callable[[], nn.Module]":
@@ -310,12 +340,12 @@ def _run_name(chosen: argparse.Namespace) -> str:
 
 
 def _settings(chosen: argparse.Namespace) -> dict[str, Any]:
-    skipped = ("out", "force")
+    skipped = ("out", "force", "seeds", "resumes")
     return {k: str(v) if isinstance(v, Path) else v for k, v in vars(chosen).items() if k not in skipped}
 
 
-def _absent(path: Path, force: bool) -> None:
-    if path.exists() and not force:
+def _absent(path: Path, chosen: argparse.Namespace) -> None:
+    if path.exists() and not (chosen.force or chosen.resumes):
         raise ValueError(f"{path} is there already; --force replaces it")
 
 

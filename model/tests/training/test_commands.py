@@ -101,6 +101,40 @@ def test_from_posts_to_figures(
     assert set(found["fine_tune"]) == {"paper", "last", "dev_selected"}
 
 
+def test_several_seeds_give_mean_and_deviation(
+    tmp_path: Path, encoders: tuple[Path, Path], data: Path, capsys: pytest.CaptureFixture
+) -> None:
+    base = ["--text", str(encoders[0]), "--image", str(encoders[1]), "--batch", "8", "--seeds", "0,32"]
+    labelled, news = ["--labelled", str(data / "labelled")], ["--news", str(data / "news")]
+    for job, more, figure in (
+        ("probe", labelled, "probe tv"),
+        ("zeroshot", labelled, "mapped_by_training_labels tv"),
+        ("fakenews", news, "auroc"),
+        ("finetune", [*labelled, "--epochs", "2"], "fine_tune dev_selected tv"),
+    ):
+        out = tmp_path / job
+        assert main([job, *base, *more, "--out", str(out)]) == 0
+        said = capsys.readouterr().out
+        whole = json.loads((out / "seeds.json").read_text())
+        value = whole
+        for key in figure.split():
+            value = value[key]
+        assert f"{figure:45} {value['mean']:.4f} ± {value['sd']:.4f}" in said
+        assert "over seeds 0, 32" in said
+        first = json.loads((out / "seed-0" / "found.json").read_text())["found"]
+        for key in figure.split():
+            first = first[key]
+        assert value["each"][0] == first and len(value["each"]) == 2
+    # A seed that was finished, but whose figures were not written down, is not trained again.
+    out = tmp_path / "finetune"
+    (out / "seeds.json").unlink()
+    (out / "seed-32" / "found.json").unlink()
+    before = (out / "seed-32" / "metrics.jsonl").stat().st_mtime_ns
+    assert main(["finetune", *base, *labelled, "--epochs", "2", "--out", str(out)]) == 0
+    assert json.loads((out / "seeds.json").read_text()) == whole
+    assert (out / "seed-32" / "metrics.jsonl").stat().st_mtime_ns == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
