@@ -1,19 +1,24 @@
 """`itr export`: the graphs equal the published model computed independently, and their maps equal autograd's."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import published
 import pytest
 import reference
 import torch
+from onnx import helper, numpy_helper
+from PIL import Image
 
-from itr import bundle, checkpoint, pictures, run, verify
+from itr import bundle, checkpoint, pictures, row_scales, run, verify
 from itr.__main__ import main
 from itr.eigen import EigenMaps
 from itr.grad_cam import maps
+from itr.paper_export import ExportConfig, export
 
 # The CLIP checkpoint's classes get other relations, so that a permutation is tried too.
 EXPORTED = {"bertweet-base+vit": (0, 1, 2, 3), "bert+resnet-101": (0, 1, 2, 3), "clip-vit-base-patch32": (2, 0, 3, 1)}
@@ -214,6 +219,8 @@ def test_the_manifest_says_what_the_graphs_are(exported):
     kind, image = image_kind(exported.variant), exported.manifest["image"]
     np.testing.assert_allclose(image["mean"], 255 * np.broadcast_to(MEAN[kind], 3), atol=1e-4)
     assert image["exif"] == "ignore"
+    most = {"bertw": 128, "bert+": 512, "clip-": 77}[exported.variant[:5]]
+    assert exported.manifest["text"]["max_tokens"] == most
     assert (image["resize"], image["fit"], image.get("shortest_edge")) == {
         "vit": ("bilinear", "squash", None),
         "resnet": ("bicubic", "crop_centre", 256),
@@ -251,8 +258,97 @@ def test_half_precision_costs_little_and_halves_the_towers(tmp_path):
     np.testing.assert_allclose(logits, want["logits"], atol=2e-2)
     np.testing.assert_allclose(embedding, want["embedding"], atol=2e-3)
     assert np.abs(logits - want["logits"]).max() > 1e-6, "these are the float32 graphs"
+    figures = {metric["name"]: metric["value"] for metric in half.manifest["metrics"]}
+    assert figures["float16: relation agreement"] > 0.95 and figures["float16: mean embedding cosine"] > 0.9999
     want_map = autograd_map(half, pixels, 2, torch.float32)
     np.testing.assert_allclose(half.graphs.explain(pixels, text)[:, 2], want_map, atol=1e-3)
+
+
+@pytest.fixture(scope="module", params=["bertweet-base+vit", "bert+resnet-101"])
+def int8(request, tmp_path_factory) -> Exported:
+    return Exported(request.param, tmp_path_factory.mktemp("int8"), "--int8")
+
+
+def test_int8_rows_do_not_depend_on_their_batch(int8):
+    ids, mask, pixels = batch(int8, 5, 12, seed=4)
+    mask[:] = 1  # the manifest has texts run alone and unpadded
+    ids[:, 1:] = np.random.default_rng(1).integers(3, 30000, ids[:, 1:].shape)
+    pixels[3] = 0  # a picture without contrast beside noise
+    text = int8.graphs.text_session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
+    image, cam = int8.graphs.image(pixels), int8.graphs.explain(pixels, text)
+    for i in range(5):
+        one = slice(i, i + 1)
+        assert np.abs(int8.graphs.text([ids[i]])[0] - text[i]).max() <= 1e-6
+        assert np.abs(int8.graphs.image(pixels[one])[0] - image[i]).max() <= 1e-6
+        assert np.abs(int8.graphs.explain(pixels[one], text[one])[0] - cam[i]).max() <= 1e-6
+    assert np.abs(image[3] - image[0]).max() > 1e-2
+    assert int8.manifest["text"]["batching"] == "single"
+
+
+def test_int8_is_small_and_says_what_it_costs(int8):
+    for name, tower in (("text.onnx", "encoder_t."), ("image.onnx", "encoder_v.")):
+        numbers = sum(value.numel() for key, value in int8.state.items() if key.startswith(tower))
+        kept = 400_000 if name == "image.onnx" else 100_000  # graph, norms, and a ViT's patches
+        assert (int8.out / name).stat().st_size < 1.1 * numbers + kept
+    ids, _, pixels = batch(int8, 2, 12, seed=6)
+    _, _, embedding = int8.graphs.head(int8.graphs.text(ids), int8.graphs.image(pixels))
+    want = int8.reference(ids, np.ones_like(ids), pixels)["embedding"]
+    cosines = (embedding * want).sum(1)
+    assert cosines.min() > 0.95 and cosines.max() < 0.9999999
+    figures = {metric["name"]: metric["value"] for metric in int8.manifest["metrics"]}
+    assert figures["int8: relation agreement"] > 0.8
+    assert 0.95 < figures["int8: mean embedding cosine"] < 0.99999
+    card = (int8.out / "MODEL_CARD.md").read_text()
+    assert "| relation agreement |" in card and "generated posts" in card
+
+
+def test_the_go_program_accepts_bundles(exported, int8, itrstream):
+    for bundle_folder in (exported.out, int8.out):
+        done = subprocess.run([*itrstream, "model", "verify", bundle_folder], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "equal in 7 of 7 posts" in done.stdout
+
+
+def test_agreement_is_measured_on_the_posts_that_are_named(tmp_path, capsys):
+    rng = np.random.default_rng(3)
+    for i in range(9):
+        Image.fromarray(rng.integers(0, 256, (40, 50, 3), np.uint8)).save(tmp_path / f"{i}.png")
+    lines = [json.dumps({"text": f"so so {i}", "image": f"{i}.png"}) for i in range(9)]
+    (tmp_path / "posts.jsonl").write_text("\n".join(lines))
+    one = Exported("clip-vit-base-patch32", tmp_path, "--int8", "--posts", str(tmp_path / "posts.jsonl"))
+    assert "over 6 posts (posts.jsonl)" in capsys.readouterr().out  # three are kept for ranges
+    assert {metric["data"] for metric in one.manifest["metrics"]} == {
+        "random tokens and pixels",
+        "6 posts: posts.jsonl",
+    }
+    (tmp_path / "posts.jsonl").write_text(lines[0])
+    arguments = ["export", str(tmp_path / "m.pt"), "--tokenizer", str(tmp_path / "words"), "--int8"]
+    posts = ["--posts", str(tmp_path / "posts.jsonl")]
+    assert main([*arguments, *posts, "--out", str(tmp_path / "other")]) == 1
+    assert "1 posts are too few" in capsys.readouterr().err
+
+
+def test_each_row_has_its_own_scale(tmp_path):
+    """Row scales against plain integer arithmetic: each row quantised by itself."""
+    rng = np.random.default_rng(5)
+    weight = rng.normal(size=(16, 8)).astype(np.float32)
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
+    ports = [
+        [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", 3, width])]
+        for name, width in (("x", 16), ("y", 8))
+    ]
+    graph = helper.make_graph(nodes, "product", *ports, [numpy_helper.from_array(weight, "w")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.save(model, tmp_path / "exact.onnx")
+    row_scales.quantise(tmp_path / "exact.onnx", tmp_path / "int8.onnx")
+
+    x = (rng.normal(size=(4, 3, 16)) * np.array([1, 1e-3, 50, 0])[:, None, None]).astype(np.float32)
+    got = run.session(tmp_path / "int8.onnx").run(None, {"x": x})[0]
+    columns = np.abs(weight).max(0) / 63
+    rows = np.maximum(np.abs(x).max(-1, keepdims=True), 1e-12) / 127
+    want = np.rint(x / rows) @ np.rint(weight / columns) * rows * columns
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-30)
+    assert (got[3] == 0).all()
 
 
 def refused(tmp_path: Path, capsys, state: dict, variant: str, *more: str) -> str:
@@ -277,10 +373,24 @@ def test_what_cannot_be_a_bundle_is_refused(tmp_path, capsys):
         for part in ("weight", "bias")
     }
     assert "has 2 classes" in refused(tmp_path, capsys, two, variant)
+    arguments = ["export", str(tmp_path / "m.pt"), "--out", str(tmp_path / "out")]
+    torch.save(state, tmp_path / "m.pt")
+    assert main(arguments) == 1 and "name the folder of its files with --tokenizer" in capsys.readouterr().err
+    assert main([*arguments, "--tokenizer", "x", "--posts", "x"]) == 1
+    assert "--posts goes with" in capsys.readouterr().err
     (tmp_path / "words" / "vocab.txt").write_text("one\ntwo\n")
     assert "makes 2 ids, the text tower has 30522" in refused(tmp_path, capsys, state, variant)
     (tmp_path / "words" / "vocab.txt").unlink()
     assert "has no vocab.txt" in refused(tmp_path, capsys, state, variant)
+
+
+def test_bertweet_reads_at_most_128_tokens(tmp_path):
+    state = published.small("bertweet-base+vit")
+    key = "encoder_t.embeddings.position_embeddings.weight"
+    torch.save(state | {key: torch.zeros(514, 128)}, tmp_path / "m.pt")
+    words = tokenizer_files("bertweet", tmp_path / "words")
+    with pytest.raises(ValueError, match="514 positions, BERTweet has 130 and reads at most 128 tokens"):
+        export(ExportConfig(tmp_path / "m.pt", words, tmp_path / "out", "x"))
 
 
 def test_a_folder_that_is_no_bundle_is_never_replaced(tmp_path, capsys):
