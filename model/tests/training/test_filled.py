@@ -125,6 +125,8 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     journal.write_bytes(journal.read_bytes() + b'{"text": "cut o')
     with pytest.raises(ValueError, match="unfinished run with other data or settings"):
         fill(source, out, Filling("ocr", describe, {"model": "b"}, 2), force=False)
+    with pytest.raises(Killed):
+        fill(source, out, Filling("ocr", lambda images: describe(images, 6), {"model": "a"}, 2), force=False)
     fill(source, out, Filling("ocr", describe, {"model": "a"}, 2), force=False)
     assert seen == [f"{i},0,0" for i in range(1, 10)], "each picture once"
     assert [pair.ocr for pair in read(out)] == seen
