@@ -131,7 +131,7 @@ bench: ## Go benchmarks of single packages
 	$(WITH_ONNXRUNTIME) $(GO) test -run '^$$' -bench . -benchmem $(call packages_with,'^func Benchmark')
 
 .PHONY: test-training
-test-training: ## tests of training, import and export: PyTorch, 5 GB
+test-training: build ## tests of training, import and export: PyTorch, 5 GB
 	$(PYTHON) -m venv $(VENV)-train
 	$(VENV)-train/bin/python -m pip install --quiet --disable-pip-version-check -e 'model[train,ocr,test]'
 	cd model && OMP_NUM_THREADS=1 $(VENV)-train/bin/python -m pytest -q tests/checkpoints tests/training
