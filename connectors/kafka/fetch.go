@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/fetch"
@@ -45,10 +46,12 @@ type abortedTxn struct {
 
 func newFetchExchange(x exchange, p schemas.Partition, offset int64, maxWaitMillis, maxBytes int32) *fetchExchange {
 	return &fetchExchange{exchange: x, request: fetch.Request{
-		ReplicaID:      -1,
-		MaxWaitTime:    maxWaitMillis,
-		MinBytes:       1,
-		MaxBytes:       maxBytes,
+		ReplicaID:   -1,
+		MaxWaitTime: maxWaitMillis,
+		MinBytes:    1,
+		// The partition's limit is the one that counts: where the request's cuts
+		// an answer, kfake forgets to say which transactions were aborted.
+		MaxBytes:       math.MaxInt32,
 		IsolationLevel: readCommitted,
 		SessionEpoch:   -1, // no fetch session: one partition a request
 		Topics: []fetch.RequestTopic{{

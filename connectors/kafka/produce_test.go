@@ -330,7 +330,6 @@ func TestFetchLimits(t *testing.T) {
 	require.Equal(t, []string{"v"}, values(read(t, c, posts)))
 	mu.Lock()
 	defer mu.Unlock()
-	require.Equal(t, int32(4321), asked.MaxBytes)
 	require.Equal(t, int32(4321), asked.Topics[0].Partitions[0].PartitionMaxBytes)
 	require.Equal(t, int32(123), asked.MaxWaitMillis)
 	require.Equal(t, int8(1), asked.IsolationLevel)

@@ -32,6 +32,10 @@ func TestReal(t *testing.T) {
 		t.Parallel()
 		checkTransactions(t, b.Addrs())
 	})
+	t.Run("interleaved transactions", func(t *testing.T) {
+		t.Parallel()
+		checkInterleaved(t, b.Addrs())
+	})
 	t.Run("exactly once", func(t *testing.T) {
 		t.Parallel()
 		checkExactlyOnce(t, b.Addrs())

@@ -403,3 +403,36 @@ func TestBrokersThatCannot(t *testing.T) {
 	require.ErrorContains(t, err, "kafka.transaction_timeout: 1h0m0s")
 	require.False(t, transient(err))
 }
+
+// BenchmarkEmit compares what a batch costs with both deliveries.
+func BenchmarkEmit(b *testing.B) {
+	benchmarkEmit(b, broker(b))
+}
+
+func benchmarkEmit(b *testing.B, addrs []string) {
+	for _, delivery := range []string{kafka.AtLeastOnce, kafka.ExactlyOnce} {
+		b.Run(delivery, func(b *testing.B) {
+			cfg := config(addrs)
+			cfg.Delivery, cfg.Group = delivery, delivery
+			c := dial(b, cfg)
+			_, err := c.EnsureTopics(b.Context(), []kafka.TopicSpec{{Name: "in", Partitions: 1}, {Name: "out", Partitions: 6}}, true)
+			require.NoError(b, err)
+			var records []kafka.Record
+			for i := range 64 {
+				records = append(records, kafka.Record{Topic: "out", Partition: kafka.ByKey, Key: []byte(strconv.Itoa(i)), Value: noise(1000)})
+			}
+			got := make(chan *kafka.Assignment, 8)
+			background(b, c, "in", func(ctx context.Context, a *kafka.Assignment) error {
+				got <- a
+				<-ctx.Done()
+				return nil
+			})
+			s, err := (<-got).Sink(b.Context())
+			require.NoError(b, err)
+			require.NoError(b, s.Emit(b.Context(), records, 1, "the topic's leaders are known now"))
+			for n := int64(2); b.Loop(); n++ {
+				require.NoError(b, s.Emit(b.Context(), records, n, "metadata"))
+			}
+		})
+	}
+}
