@@ -48,7 +48,7 @@ func (r *Redrive) Execute(ctx context.Context) (*Plan, int, error) {
 			continue
 		}
 		if errors.Is(err, kafka.ErrFenced) {
-			err = fmt.Errorf("another redrive of group %s has begun, and goes on in the place of this one: %w", r.cfg.Kafka.Group, err)
+			err = fmt.Errorf("another redrive of group %s has begun and goes on in the place of this one, or the broker gave a transaction up that took too long (kafka.transaction_timeout): %w", r.cfg.Kafka.Group, err)
 		}
 		return e.plan, e.sent, err
 	}
