@@ -28,6 +28,13 @@ def main(arguments: list[str] | None = None) -> int:
         help="where fetched packages are kept (default: %(default)s)",
     )
     mini.add_argument("--seed", type=int, default=17)
+    mini.add_argument(
+        "--study",
+        type=Path,
+        metavar="FILE",
+        help="measure anew what pre-training and a head of one's own bring (half an hour more), for the card of this "
+        "build if it is model/itr/study.json; needs the extra train",
+    )
 
     verify = jobs.add_parser(
         "verify",
@@ -96,7 +103,7 @@ def _mini(chosen: argparse.Namespace) -> int:
     from itr.config import MiniConfig
     from itr.mini import build
 
-    build(MiniConfig(out=chosen.out, cache=chosen.cache, seed=chosen.seed))
+    build(MiniConfig(chosen.out, chosen.cache, chosen.seed, chosen.study))
     return 0
 
 

@@ -115,7 +115,6 @@ def markdown(config: MiniConfig, calibration: Calibration, figures: Figures) -> 
         labels=_columns(figures, ("written", "reporting", "composed"), ("t", "v", "tv", "ECE")),
         surest=_surest(figures),
         study="\n".join(f"| {name} | {_show(values)} |" for name, values in study["figures"].items()),
-        study_note=study["note"],
         study_seeds=study["seeds"],
         licences=licences,
         posts=config.train_posts,

@@ -110,7 +110,7 @@ def _rows(composed: Posts, written: Posts, config: FitConfig) -> _Rows:
                 (composed.image, written.image, written.image[shown]),
                 (composed.relations >= 2, written.relations >= 2, np.zeros(len(told))),
                 (composed.relations % 2, written.relations % 2, np.zeros(len(told))),
-                (one, many, np.full(len(told), config.written / config.strangers)),
+                (one, many, np.full(len(told), config.written / max(1, config.strangers))),
                 (one, many, np.zeros(len(told))),
             )
         )

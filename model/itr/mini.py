@@ -47,6 +47,7 @@ from itr import (
 from itr.cam import Cam
 from itr.config import MiniConfig
 from itr.fitting import FitConfig, Posts
+from itr.folder import write_json
 from itr.measure import measure, times
 from itr.photos import Photo
 from itr.wordnet import WordNet
@@ -142,6 +143,12 @@ def _build(config: MiniConfig, out: Path, scratch: Path, say: "_Clock") -> None:
         fit_calibration(agreement, head, encoded, seed, config) for head, seed in zip(heads, seeds, strict=True)
     ]
     say("relation heads")
+    if config.study is not None:
+        from itr import study  # it needs what training needs
+
+        words = lambda text: wordpieces.ids(tokens, text, config.max_tokens)  # noqa: E731
+        write_json(config.study, study.figures(heads[0], encoded, material, words, config.seed))
+        say("study")
 
     export.head(heads[0], relation.TEXT_WIDTH, relation.IMAGE_WIDTH, out / "head.onnx")
     explain_graph = export.ExplainGraph(image_graph, Cam(heads[0], image_model.classifier))

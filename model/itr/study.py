@@ -1,4 +1,4 @@
-"""What pre-training and a head of one's own bring on the composed posts: figures for the model card, beside the build.
+"""What pre-training and a head of one's own bring: figures for the model card, which `itr mini --study` measures.
 
 Pre-training is that of `pretrain`, step by step, with the towers of itr-mini looked up instead of run, or with small
 towers that have seen nothing. Figures depend on seeds only; they are kept in study.json, which the card reads.
@@ -6,8 +6,8 @@ towers that have seen nothing. Figures depend on seeds only; they are kept in st
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,8 +22,15 @@ from itr.mini_towers import PROJECTION, Adapter
 from itr.pairs import Pair, Picture
 from itr.pretrain import PretrainConfig, pretrain
 
+if TYPE_CHECKING:
+    from itr.encoding import Encoded
+    from itr.mini import Material
+
 Figures = dict[str, list[float]]
 SEEDS = (0, 1, 2)
+_MINI = (("1", 1.0), ("4", 1.0), ("4", 0.2), ("1+4", 0.2))  # tasks and temperatures
+_SCRATCH = (("4", 0.1),)
+_SCRATCH_TRAIN, _SCRATCH_TEST = 3000, 1000
 SIDE, PIECES = 56, 32  # of what the untrained towers see
 _HASHED, _WIDTH, _BATCH, _EPOCHS = 8192, 64, 64, 5
 
@@ -93,6 +100,28 @@ class Pixels(nn.Module):
         return self.layers(pixels.permute(0, 3, 1, 2).float() / 127.5 - 1.0).mean((2, 3))
 
 
+def figures(
+    head: relation.Relation, encoded: "Encoded", material: "Material", tokens: Callable[[str], list[int]], seed: int
+) -> dict[str, Any]:
+    """What study.json holds; `tokens` gives a text's word-piece ids."""
+    composed, posts = encoded.composed, encoded.written
+    found = own_head("composed posts", head, composed["train"], composed["test"])
+    found |= own_head("written posts", head, posts["train"], posts["test"])
+    found |= pretraining(composed["train"], composed["test"])
+    drawn = [
+        post
+        for split, count in (("train", _SCRATCH_TRAIN), ("test", _SCRATCH_TEST))
+        for post in material.composer(split, f"scratch {seed}", 0.25).posts(count)
+    ]
+    ids = np.zeros((len(drawn), PIECES), np.int64)
+    for row, post in zip(ids, drawn, strict=True):
+        pieces = tokens(post.text)[1:-1][:PIECES]
+        row[: len(pieces)] = pieces
+    pixels = np.stack([post.canvas.pixels(SIDE) for post in drawn])
+    found |= from_scratch(ids, pixels, np.array([post.relation for post in drawn]), _SCRATCH_TRAIN)
+    return {"seeds": len(SEEDS), "figures": found}
+
+
 def pretraining(train: Posts, test: Posts) -> Figures:
     """F1 ×100 of the relation, linear probe, before and after pre-training on the training posts without labels."""
     text = np.concatenate([train.text, test.text])[:, text_tower.SENTENCE]
@@ -103,7 +132,7 @@ def pretraining(train: Posts, test: Posts) -> Figures:
         looked = (nn.Sequential(Lookup(torch.tensor(x)), Adapter(x.shape[1])) for x in (text, image))
         return Towers(*looked, ht, hv, 4)
 
-    return _compare("mini", model, _labelled(train.relations, test.relations), (1.0, 0.2))
+    return _compare("mini", model, _labelled(train.relations, test.relations), _MINI)
 
 
 def from_scratch(ids: np.ndarray, pixels: np.ndarray, relations: np.ndarray, count: int) -> Figures:
@@ -116,7 +145,7 @@ def from_scratch(ids: np.ndarray, pixels: np.ndarray, relations: np.ndarray, cou
         text = nn.Sequential(Lookup(torch.tensor(ids)), Pieces())
         return Towers(text, nn.Sequential(Lookup(torch.tensor(pixels)), Pixels()), _WIDTH, _WIDTH, 4)
 
-    return _compare("from scratch", model, _labelled(relations[:count], relations[count:]), (0.1,))
+    return _compare("from scratch", model, _labelled(relations[:count], relations[count:]), _SCRATCH)
 
 
 def own_head(name: str, head: relation.Relation, train: Posts, test: Posts) -> Figures:
@@ -136,7 +165,7 @@ def own_head(name: str, head: relation.Relation, train: Posts, test: Posts) -> F
                 optimizer.zero_grad()
         with torch.no_grad():
             f1s.append(evaluate.f1s(test.relations, net.eval()(x_test).argmax(1).numpy()))
-    return {f"{name} {task} F1, head of its own": [one[task] for one in f1s] for task in ("t", "v", "tv")}
+    return {f"{name}: a head of their own, {task} F1": [one[task] for one in f1s] for task in ("t", "v", "tv")}
 
 
 def _interactions(head: relation.Relation, posts: Posts) -> Tensor:
@@ -158,20 +187,32 @@ def _labelled(train: np.ndarray, test: np.ndarray) -> Labelled:
     return Labelled(pairs[: len(train)], pairs[len(train) :])
 
 
-def _compare(name: str, model: Callable[[], Towers], data: Labelled, temperatures: tuple[float, ...]) -> Figures:
-    settings = [("1", 1.0), *((tasks, t) for tasks in ("4", "1+4") for t in temperatures)]
+def _compare(
+    name: str, model: Callable[[], Towers], data: Labelled, settings: tuple[tuple[str, float], ...]
+) -> Figures:
     found: Figures = {f"{name}: no pre-training": [_untrained(model, data, seed) for seed in SEEDS]}
     for tasks, temperature in settings:
-        f1s = []
-        for seed in SEEDS:
-            with tempfile.TemporaryDirectory() as folder:
-                kept = []
-                config = PretrainConfig(Path(folder), name, tasks, seed=seed, subset=1000, temperature=temperature)
-                pretrain(replace(config, epochs=_EPOCHS), lambda: kept.append(model()) or kept[-1], data.train)  # noqa: B023
-                f1s.append(_probe(kept[-1], data, seed))
-        found[f"{name}: task {tasks}, temperature {temperature:g}"] = f1s
+        found[f"{name}: task {tasks}, temperature {temperature:g}"] = [
+            _pretrained(name, model, data, tasks, temperature, seed) for seed in SEEDS
+        ]
     torch.use_deterministic_algorithms(False)
     return found
+
+
+def _pretrained(
+    name: str, model: Callable[[], Towers], data: Labelled, tasks: str, temperature: float, seed: int
+) -> float:
+    made: list[Towers] = []
+
+    def make() -> Towers:
+        made.append(model())
+        return made[-1]
+
+    with tempfile.TemporaryDirectory() as folder:
+        size = {"subset": min(1000, len(data.train)), "epochs": _EPOCHS}
+        config = PretrainConfig(Path(folder), name, tasks, seed=seed, temperature=temperature, **size)
+        pretrain(config, make, data.train)
+    return _probe(made[-1], data, seed)
 
 
 def _untrained(model: Callable[[], Towers], data: Labelled, seed: int) -> float:
