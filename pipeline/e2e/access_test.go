@@ -80,6 +80,7 @@ func TestRealAccess(t *testing.T) {
 	w.end(t)
 	o.judge(got, false)
 
+	errs := ""
 	for wrong, want := range map[string]string{
 		"kafka.sasl.password=wrong-horse":       "check kafka.sasl",
 		"redis.password=wrong-staple":           "check redis.username, redis.password",
@@ -94,14 +95,14 @@ func TestRealAccess(t *testing.T) {
 		select {
 		case err := <-refused.done:
 			require.ErrorContains(t, err, want)
-			fmt.Fprintln(all, err)
+			errs += err.Error() + "\n"
 		case <-time.After(patience):
 			require.Failf(t, "let in", wrong)
 		}
 	}
 	text, err := cfg.YAML()
 	require.NoError(t, err)
-	everything := all.String() + string(text)
+	everything := all.String() + errs + string(text)
 	require.Contains(t, everything, "scram-sha-512", "the configuration is logged")
 	for _, secret := range []string{kafkatest.Password, redisSecret, authorSecret, "wrong-horse", "wrong-staple"} {
 		require.NotContains(t, everything, secret)
