@@ -320,15 +320,27 @@ func TestStopAborts(t *testing.T) {
 	s := sink(t, assigned(t, c, "in"))
 	why := errors.New("why")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	tries := faults(cluster, 1<<20, kerr.NotEnoughReplicas)
+	// The first of two batches is written, the second waits for its replicas.
+	var tries atomic.Int32
+	var healthy atomic.Bool
+	cluster.ControlKey(int16(kmsg.Produce), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		if tries.Add(1) == 1 || healthy.Load() {
+			return nil, nil, false
+		}
+		resp := kreq.ResponseKind().(*kmsg.ProduceResponse)
+		resp.Topics = []kmsg.ProduceResponseTopic{{Topic: "out", Partitions: []kmsg.ProduceResponseTopicPartition{{ErrorCode: kerr.NotEnoughReplicas.Code}}}}
+		return resp, nil, true
+	})
 	go func() {
-		for tries.Load() < 2 {
+		for tries.Load() < 3 {
 			time.Sleep(time.Millisecond)
 		}
 		cancel(why)
 	}()
-	require.ErrorIs(t, s.Emit(ctx, out("a", "b"), 4, ""), why)
-	tries.Store(1 << 20)
+	long := []kafka.Record{{Topic: "out", Value: noise(600_000)}, {Topic: "out", Value: noise(600_000)}}
+	require.ErrorIs(t, s.Emit(ctx, long, 4, ""), why)
+	healthy.Store(true)
 	require.Empty(t, seen(t, c, cluster.ListenAddrs()))
 }
 
@@ -382,6 +394,7 @@ func TestPendingForEverIsSettled(t *testing.T) {
 		return nil, nil, false
 	})
 	s := sink(t, a)
+	require.Len(t, ended, 1, "a transaction has ended")
 	require.False(t, <-ended)
 	at, _ := position(t, a)
 	require.Equal(t, int64(-1), at)

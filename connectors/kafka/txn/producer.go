@@ -221,6 +221,9 @@ func (p *Producer) End(ctx context.Context, commit bool) error {
 func (p *Producer) ask(ctx context.Context, what string, req protocol.Message, code func(protocol.Message) (int16, bool)) error {
 	return pace.Retry(ctx, p.set.Log, what+" for transactional id "+p.id, func() error {
 		m, err := p.set.Send(ctx, req)
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		if err != nil {
 			return fmt.Errorf("%s for transactional id %s: %w", what, p.id, err)
 		}

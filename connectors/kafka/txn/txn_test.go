@@ -43,7 +43,7 @@ type world struct {
 	cluster   *kfake.Cluster
 	transport *kafkago.Transport
 	client    *kgo.Client
-	// lose makes Send lose the answer of requests of a kind, when it is set.
+	// lose makes Send lose the answer to the next request of a kind, when it is set.
 	lose atomic.Int32
 }
 
@@ -67,7 +67,7 @@ func (w *world) send(ctx context.Context, req protocol.Message) (protocol.Messag
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	m, err := w.transport.RoundTrip(ctx, kafkago.TCP(w.cluster.ListenAddrs()...), req)
-	if err == nil && int32(req.ApiKey()) == w.lose.Load() {
+	if err == nil && w.lose.CompareAndSwap(int32(req.ApiKey()), -1) {
 		return nil, errLost
 	}
 	return m, err
@@ -237,7 +237,6 @@ func TestRepeatedBatchIsThereOnce(t *testing.T) {
 	req.Topics[0].Partitions[0].RecordSet.Reader = bytes.NewReader(set)
 	_, err = w.send(t.Context(), req)
 	require.ErrorIs(t, err, errLost)
-	w.lose.Store(-1)
 	require.Zero(t, w.produce(p, results, "a", "b"))
 	require.Zero(t, w.produce(p, results, "c"))
 	require.NoError(t, p.End(t.Context(), true))
@@ -353,7 +352,6 @@ func TestLostAnswers(t *testing.T) {
 			w.lose.Store(int32(key))
 			require.ErrorIs(t, w.steps()[key](p), errLost)
 			require.Equal(t, int32(1), seen.Load())
-			w.lose.Store(-1)
 			w.open()
 			if at, _ := w.committed(); key == kmsg.EndTxn {
 				require.Equal(t, int64(5), at)
