@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 Figures = dict[str, list[float]]
 SEEDS = (0, 1, 2)
-_MINI = (("1", 1.0), ("4", 1.0), ("4", 0.2), ("1+4", 0.2))  # tasks and temperatures
-_SCRATCH = (("4", 0.1),)
+_MINI = (("1", 1.0, 5), ("4", 1.0, 5), ("4", 0.2, 5), ("1+4", 0.2, 5))  # tasks, temperature, epochs
+_SCRATCH = (("4", 0.1, 25),)
 _SCRATCH_TRAIN, _SCRATCH_TEST = 3000, 1000
 SIDE, PIECES = 56, 32  # of what the untrained towers see
-_HASHED, _WIDTH, _BATCH, _EPOCHS = 8192, 64, 64, 5
+_HASHED, _WIDTH, _BATCH = 8192, 64, 64
 
 
 class Row(Pair):
@@ -188,19 +188,20 @@ def _labelled(train: np.ndarray, test: np.ndarray) -> Labelled:
 
 
 def _compare(
-    name: str, model: Callable[[], Towers], data: Labelled, settings: tuple[tuple[str, float], ...]
+    name: str, model: Callable[[], Towers], data: Labelled, settings: tuple[tuple[str, float, int], ...]
 ) -> Figures:
     found: Figures = {f"{name}: no pre-training": [_untrained(model, data, seed) for seed in SEEDS]}
-    for tasks, temperature in settings:
+    for tasks, temperature, epochs in settings:
+        sizes = {"subset": min(1000, len(data.train)), "epochs": epochs}
         found[f"{name}: task {tasks}, temperature {temperature:g}"] = [
-            _pretrained(name, model, data, tasks, temperature, seed) for seed in SEEDS
+            _pretrained(name, model, data, tasks, seed, temperature=temperature, **sizes) for seed in SEEDS
         ]
     torch.use_deterministic_algorithms(False)
     return found
 
 
 def _pretrained(
-    name: str, model: Callable[[], Towers], data: Labelled, tasks: str, temperature: float, seed: int
+    name: str, model: Callable[[], Towers], data: Labelled, tasks: str, seed: int, **settings: float
 ) -> float:
     made: list[Towers] = []
 
@@ -209,9 +210,7 @@ def _pretrained(
         return made[-1]
 
     with tempfile.TemporaryDirectory() as folder:
-        size = {"subset": min(1000, len(data.train)), "epochs": _EPOCHS}
-        config = PretrainConfig(Path(folder), name, tasks, seed=seed, temperature=temperature, **size)
-        pretrain(config, make, data.train)
+        pretrain(PretrainConfig(Path(folder), name, tasks, seed=seed, **settings), make, data.train)
     return _probe(made[-1], data, seed)
 
 
