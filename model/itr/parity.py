@@ -6,6 +6,7 @@ shares no step with the bundle but the weights: its pixels come from Hugging Fac
 from autograd.
 """
 
+import io
 import json
 import shutil
 import subprocess
@@ -228,22 +229,21 @@ def random_checkpoint(variant: TwoTower, seed: int) -> Checkpoint:
             module.weight.normal_(1, 0.2, generator=generator)
         if getattr(module, "bias", None) is not None:
             module.bias.normal_(0, 0.2, generator=generator)
-    _settle(model, generator)
+    _settle(model)
     return Checkpoint(variant, model.state_dict(), source=f"random weights of seed {seed}")
 
 
-def _settle(model: TwoTowerModel, generator: torch.Generator) -> None:
-    """Batch norms that have seen their inputs: blocks add up, and would else end in huge numbers."""
+def _settle(model: TwoTowerModel) -> None:
+    """Batch norms that have seen what comes: with other means, a hundred layers would end in huge numbers."""
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     if not norms:
         return
     for norm in norms:
         norm.momentum = None  # the plain mean of all batches
-    side = model.variant.image.side
+    process = processor(model.variant.image)
+    pictures = [Image.open(io.BytesIO(post.encoded)).convert("RGB") for post in specimens.posts(24, SEED + 1)]
     model.train()
-    for _ in range(2):
-        coarse = torch.randn(4, 3, max(1, side // 16), max(1, side // 16), generator=generator)
-        model.image(functional.interpolate(coarse, size=(side, side), mode="bilinear"))
+    model.image(process(pictures, return_tensors="pt")["pixel_values"])
     model.eval()
 
 
