@@ -136,7 +136,7 @@ func (c *Centroids) Snapshot(ctx context.Context, path string) (cluster.Snapshot
 		return snap, err
 	}
 	if snap.Incarnation == "" {
-		return snap, fmt.Errorf("Redis holds no centroids of namespace %q and bundle %.12s: check cluster.namespace (or kafka.group) and model.bundle",
+		return snap, fmt.Errorf("there are no centroids in Redis of namespace %q and bundle %.12s: check cluster.namespace (or kafka.group) and model.bundle",
 			c.origin.Namespace, c.origin.ModelDigest)
 	}
 	return snap, writeSnapshot(path, c.origin, snap)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -23,7 +24,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := command().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "crash:", err)
+		if !errors.Is(err, errWrong) {
+			fmt.Fprintln(os.Stderr, "crash:", err)
+		}
 		os.Exit(1)
 	}
 }
@@ -100,7 +103,10 @@ func crash(ctx context.Context, o options) error {
 	fmt.Printf("\nseed %d, %d inputs, %s, %.1f s a crash\n", o.seed, verdict.Inputs, took.Round(time.Second), took.Seconds()/float64(done))
 	fmt.Printf("%d crashes: %s\n", done, &verdict)
 	if !verdict.Right() {
-		os.Exit(1)
+		return errWrong
 	}
 	return nil
 }
+
+// errWrong ends the program in silence: the verdict is the last line.
+var errWrong = errors.New("the oracle found faults")

@@ -19,34 +19,34 @@ type proxy struct {
 	done     sync.WaitGroup
 }
 
-func newProxy() (*proxy, error) {
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+func newProxy(ctx context.Context) (*proxy, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
 	p := &proxy{listener: l}
 	p.flowing = sync.NewCond(&p.mu)
 	p.target.Store("")
-	p.done.Go(p.serve)
+	p.done.Go(func() { p.serve(ctx) })
 	return p, nil
 }
 
 func (p *proxy) addr() string { return p.listener.Addr().String() }
 
-func (p *proxy) serve() {
+func (p *proxy) serve(ctx context.Context) {
 	for {
 		client, err := p.listener.Accept()
 		if err != nil {
 			return
 		}
-		p.done.Go(func() { p.join(client) })
+		p.done.Go(func() { p.join(ctx, client) })
 	}
 }
 
-func (p *proxy) join(client net.Conn) {
+func (p *proxy) join(ctx context.Context, client net.Conn) {
 	defer client.Close() //nolint:errcheck // whatever it was, it is over
 	d := net.Dialer{Timeout: time.Second}
-	server, err := d.DialContext(context.Background(), "tcp", p.target.Load().(string))
+	server, err := d.DialContext(ctx, "tcp", p.target.Load().(string))
 	if err != nil {
 		return
 	}

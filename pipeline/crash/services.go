@@ -35,7 +35,7 @@ func (r *run) startServices(ctx context.Context, s *session, w *oracle.Writer) (
 	var out services
 	var err error
 	for _, p := range []**proxy{&out.kafkaProxy, &out.redisProxy} {
-		if *p, err = newProxy(); err != nil {
+		if *p, err = newProxy(ctx); err != nil {
 			return nil, err
 		}
 		s.Cleanup((*p).close)
@@ -43,7 +43,7 @@ func (r *run) startServices(ctx context.Context, s *session, w *oracle.Writer) (
 	if r.real {
 		b := kafkatest.Start(s, kafkatest.Options{Properties: [][2]string{
 			{"advertised.listeners", "PLAINTEXT://" + out.kafkaProxy.addr()},
-		}})
+		}}) //nolint:contextcheck // it ends with the session
 		out.broker = b
 		out.kafkaProxy.target.Store(b.Addrs()[0])
 	} else {

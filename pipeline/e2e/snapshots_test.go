@@ -110,7 +110,7 @@ func TestRestoreRefuses(t *testing.T) {
 	_, err = open("cluster.namespace=other").Restore(t.Context(), path, true)
 	require.ErrorContains(t, err, `the configuration names "other"`)
 	_, err = open("cluster.namespace=other").Snapshot(t.Context(), path+"2")
-	require.ErrorContains(t, err, "holds no centroids")
+	require.ErrorContains(t, err, "there are no centroids")
 
 	data, err := os.ReadFile(path)
 	require.NoError(t, err)
