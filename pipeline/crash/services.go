@@ -41,9 +41,8 @@ func (r *run) startServices(ctx context.Context, s *session, w *oracle.Writer) (
 		s.Cleanup((*p).close)
 	}
 	if r.real {
-		b := kafkatest.Start(s, kafkatest.Options{Properties: [][2]string{
-			{"advertised.listeners", "PLAINTEXT://" + out.kafkaProxy.addr()},
-		}}) //nolint:contextcheck // it ends with the session
+		advertised := [2]string{"advertised.listeners", "PLAINTEXT://" + out.kafkaProxy.addr()}
+		b := kafkatest.Start(s, kafkatest.Options{Properties: [][2]string{advertised}}) //nolint:contextcheck // it ends with the session
 		out.broker = b
 		out.kafkaProxy.target.Store(b.Addrs()[0])
 	} else {
