@@ -136,6 +136,7 @@ func TestConfigFaults(t *testing.T) {
 	for _, want := range []string{
 		`brokers[0]: "nohost": must be host:port`, `group: "": must be the name of a consumer group`,
 		`delivery: "maybe": must be one of exactly_once, at_least_once`, `start: "middle": must be one of earliest, latest`,
+		`transaction_timeout: 0s: must be between 1s and 24h`,
 		`compression: "rar": must be one of none, gzip, snappy, lz4, zstd`,
 		"fetch_max_bytes: 0: must be between", "record_max_bytes: 0: must be between", "fetch_max_wait: 0s: must be between",
 		"heartbeat_interval: 0s: must be 10ms at least", "session_timeout", "rebalance_timeout: -1ns: must be between",
