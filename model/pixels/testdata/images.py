@@ -28,7 +28,7 @@ def picture(width: int, height: int) -> np.ndarray:
     y, x = np.mgrid[0:height, 0:width].astype(float)
     planes = []
     for channel in range(3):
-        plane = 128 + 70 * np.sin((x * (0.11 + 0.05 * channel) + y * 0.07)) + 50 * np.cos(x * y / (90 + 40 * channel))
+        plane = 128 + 70 * np.sin(x * (0.11 + 0.05 * channel) + y * 0.07) + 50 * np.cos(x * y / (90 + 40 * channel))
         plane += np.where((x // 9 + y // 7) % 5 == channel, 60, 0)
         plane += random.normal(0, 45, plane.shape) * (x > width * 0.6) * (y < height * 0.5)
         planes.append(plane)
@@ -58,7 +58,13 @@ def jpegs():
             save(f"jpeg-{name}-{width}x{height}.jpg", image(width, height), subsampling=subsampling, quality=85)
         save(f"jpeg-{name}-progressive.jpg", image(61, 43), subsampling=subsampling, quality=75, progressive=True)
         save(f"jpeg-{name}-restarts.jpg", image(50, 35), subsampling=subsampling, restart_marker_blocks=2)
-        save(f"jpeg-{name}-progressive-restarts.jpg", image(40, 39), subsampling=subsampling, progressive=True, restart_marker_blocks=3)
+        save(
+            f"jpeg-{name}-progressive-restarts.jpg",
+            image(40, 39),
+            subsampling=subsampling,
+            progressive=True,
+            restart_marker_blocks=3,
+        )
     for quality in (1, 30, 100):
         save(f"jpeg-420-quality{quality}.jpg", image(48, 40), quality=quality)
     noise = Image.fromarray(random.integers(0, 256, (40, 44, 3)).astype(np.uint8))
@@ -104,7 +110,10 @@ def pngs():
     write("png-grey-16bit.png", imagecodecs.png_encode(dark))
     packed = random.integers(0, 256, (15, 6)).astype(np.uint8)
     for bits in (2, 4):
-        write(f"png-grey-{bits}bit.png", png(6 * 8 // bits - 1, 15, bits, 0, b"".join(b"\0" + bytes(row) for row in packed)))
+        write(
+            f"png-grey-{bits}bit.png",
+            png(6 * 8 // bits - 1, 15, bits, 0, b"".join(b"\0" + bytes(row) for row in packed)),
+        )
     short = chunk(b"PLTE", bytes(range(30, 60)))
     write("png-palette-short.png", png(8, 2, 8, 3, b"\0\0\1\2\3\x09\x0a\x0b\xff" * 2, short))
     write("png-interlaced.png", interlaced(picture(21, 19)))
@@ -116,12 +125,26 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 
 def png(width, height, bits, colour_type, rows: bytes, extra=b"", interlace=0) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, interlace)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + extra
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 def interlaced(pixels: np.ndarray) -> bytes:
     rows = b""
-    for left, top, across, down in [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]:
+    for left, top, across, down in [
+        (0, 0, 8, 8),
+        (4, 0, 8, 8),
+        (0, 4, 4, 8),
+        (2, 0, 4, 4),
+        (0, 2, 2, 4),
+        (1, 0, 2, 2),
+        (0, 1, 1, 2),
+    ]:
         for row in pixels[top::down, left::across]:
             rows += b"\0" + row.tobytes()
     return png(pixels.shape[1], pixels.shape[0], 8, 2, rows, interlace=1)

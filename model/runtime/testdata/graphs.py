@@ -21,15 +21,30 @@ def save(path: Path, graph) -> None:
     path.write_bytes(model.SerializeToString())
 
 
-save(HERE.parent / "probe.onnx", helper.make_graph(
-    [helper.make_node("Identity", ["x"], ["y"])], "probe",
-    [io("x", TensorProto.FLOAT, 1)], [io("y", TensorProto.FLOAT, 1)]))
+save(
+    HERE.parent / "probe.onnx",
+    helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "probe",
+        [io("x", TensorProto.FLOAT, 1)],
+        [io("y", TensorProto.FLOAT, 1)],
+    ),
+)
 
 one = helper.make_tensor("one", TensorProto.FLOAT, [1], [1])
 body = helper.make_graph(
-    [helper.make_node("Identity", ["go"], ["go_on"]), helper.make_node("Add", ["sum", "one"], ["next"])], "body",
+    [helper.make_node("Identity", ["go"], ["go_on"]), helper.make_node("Add", ["sum", "one"], ["next"])],
+    "body",
     [io("i", TensorProto.INT64), io("go", TensorProto.BOOL), io("sum", TensorProto.FLOAT, 2)],
-    [io("go_on", TensorProto.BOOL), io("next", TensorProto.FLOAT, 2)], [one])
-save(HERE / "spin.onnx", helper.make_graph(
-    [helper.make_node("Squeeze", ["n"], ["trips"]), helper.make_node("Loop", ["trips", "", "x"], ["y"], body=body)], "spin",
-    [io("x", TensorProto.FLOAT, 2), io("n", TensorProto.INT64, 1)], [io("y", TensorProto.FLOAT, 2)]))
+    [io("go_on", TensorProto.BOOL), io("next", TensorProto.FLOAT, 2)],
+    [one],
+)
+save(
+    HERE / "spin.onnx",
+    helper.make_graph(
+        [helper.make_node("Squeeze", ["n"], ["trips"]), helper.make_node("Loop", ["trips", "", "x"], ["y"], body=body)],
+        "spin",
+        [io("x", TensorProto.FLOAT, 2), io("n", TensorProto.INT64, 1)],
+        [io("y", TensorProto.FLOAT, 2)],
+    ),
+)

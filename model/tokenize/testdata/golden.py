@@ -1,7 +1,7 @@
-"""Writes wordpiece.crc and wordpiece.jsonl: what Hugging Face's BERT tokenizer makes of hostile and of ordinary strings.
+"""Writes wordpiece.crc and wordpiece.jsonl: what Hugging Face's BERT tokenizer makes of hostile and ordinary strings.
 
-wordpiece.crc holds one CRC-32 (little endian) a string over the string's UTF-8 and its ids. The strings themselves are made
-anew by the same arithmetic here and in hostile_test.go, so 40,000 of them fit in 160 KB.
+wordpiece.crc holds one CRC-32 (little endian) a string over the string's UTF-8 and its ids. The strings themselves are
+made anew by the same arithmetic here and in hostile_test.go, so 40,000 of them fit in 160 KB.
 
     python golden.py                  # needs: pip install tokenizers==0.23.3 transformers==5.23.0
     python golden.py --show 1234      # prints one string, and its ids, to find out why the test fails

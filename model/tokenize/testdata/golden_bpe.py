@@ -1,10 +1,11 @@
-"""Writes roberta/, clip/ and bertweet/ *.crc and *.jsonl: what Hugging Face's tokenizers make of hostile and of ordinary strings.
+"""Writes *.crc and *.jsonl of roberta/, clip/ and bertweet/: what Hugging Face makes of hostile and ordinary strings.
 
-One CRC-32 a string, like wordpiece.crc. Even strings are those of golden.py, odd ones are pasted from fragments_bpe.txt.
+One CRC-32 a string, like wordpiece.crc. Even strings are those of golden.py, odd ones are pasted from
+fragments_bpe.txt. --full is for the vocabularies that vocabularies.py --out wrote into FOLDER; its files go there.
 
     python golden_bpe.py          # needs: pip install tokenizers==0.23.3 transformers==5.23.0 emoji==0.6.0
     python golden_bpe.py --show bertweet/normalized 1234
-    python golden_bpe.py --full FOLDER --strings 40000    # for the vocabularies in FOLDER (vocabularies.py --out), beside them
+    python golden_bpe.py --full FOLDER --strings 40000
 """
 
 import argparse
@@ -13,9 +14,8 @@ import struct
 import zlib
 from pathlib import Path
 
-from transformers import AddedToken, BertweetTokenizer, CLIPTokenizerFast, RobertaTokenizerFast
-
 from golden import BLOCKS, HERE, ORDINARY, Draw, hostile
+from transformers import AddedToken, BertweetTokenizer, CLIPTokenizerFast, RobertaTokenizerFast
 
 STRINGS = 20_000
 BPE_FRAGMENTS = (HERE / "fragments_bpe.txt").read_text("utf-8").split("\n")[:-1]
@@ -82,7 +82,7 @@ def main():
     for name, (make, lengths) in TOKENIZERS.items():
         tokenizer = make(args.full)
 
-        def encode(text, length):
+        def encode(text, length, tokenizer=tokenizer):
             return tokenizer(text, truncation=True, max_length=length)["input_ids"]
 
         with open(args.full / f"{name}.crc", "wb") as file:

@@ -1,7 +1,7 @@
 """Writes ../tables_bpe.go: what the pieces of Hugging Face's byte-level tokenizers do to each code point.
 
-Measured like tables.go: the letters, numbers and spaces of the splitting expressions, the lower case, and Unicode's normal
-form C, all as the `tokenizers` package has them.
+Measured like tables.go: the letters, numbers and spaces of the splitting expressions, the lower case, and Unicode's
+normal form C, all as the `tokenizers` package has them.
 
     python tables_bpe.py          # needs: pip install tokenizers==0.23.3
 """
@@ -10,9 +10,8 @@ import unicodedata
 from pathlib import Path
 
 import tokenizers
-from tokenizers import Regex, Tokenizer, AddedToken, models, normalizers, pre_tokenizers
-
 from tables import HANGUL, records_const, span_table
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 CODES = [code for code in range(0x110000) if not 0xD800 <= code < 0xE000]
 
@@ -54,7 +53,11 @@ def check_strip(spaces):
     """<mask> takes the spaces before it along: they must be the spaces of the expressions."""
     tokenizer = Tokenizer(models.WordLevel({"<mask>": 0, "?": 1}, unk_token="?"))
     tokenizer.add_tokens([AddedToken("<mask>", lstrip=True)])
-    candidates = {code for code in CODES if chr(code).isspace() or unicodedata.category(chr(code)) in ("Cc", "Cf", "Zs", "Zl", "Zp")}
+    candidates = {
+        code
+        for code in CODES
+        if chr(code).isspace() or unicodedata.category(chr(code)) in ("Cc", "Cf", "Zs", "Zl", "Zp")
+    }
     taken = [code for code in sorted(candidates | set(spaces)) if len(tokenizer.encode(chr(code) + "<mask>").ids) == 1]
     if taken != spaces:
         raise SystemExit(f"<mask> strips other spaces: {[hex(c) for c in set(taken) ^ set(spaces)]}")
@@ -65,7 +68,9 @@ def measure_combining():
     samples = {}
     for char in filter(unicodedata.combining, map(chr, CODES)):
         # Python's marks of each class that the package, whose Unicode is older, has as marks too.
-        if nfd(char) == char and (nfd("\u0300" + char) != "\u0300" + char or nfd(char + "\u0300") != char + "\u0300" or char == "\u0300"):
+        if nfd(char) == char and (
+            nfd("\u0300" + char) != "\u0300" + char or nfd(char + "\u0300") != char + "\u0300" or char == "\u0300"
+        ):
             samples.setdefault(unicodedata.combining(char), char)
     order = [samples[key] for key in sorted(samples)]
     classes = [[] for _ in order]
@@ -118,7 +123,8 @@ def main():
             span_table("letterSpans", "are \\p{L} of the splitting expressions.", letters),
             span_table("numberSpans", "are \\p{N}.", numbers),
             span_table("whitespaceSpans", "are \\s.", spaces),
-            "// combiningSpans holds the marks that normalisation sorts, a list for each combining class, in their order.\n"
+            "// combiningSpans holds the marks that normalisation sorts, a list for each combining class, "
+            "in their order.\n"
             f"var combiningSpans = [][]span{{\n{combining}}}\n",
             records_const(
                 "lowered", "holds one record a line: a code point outside ASCII, then its lower case.", lowered

