@@ -31,7 +31,7 @@ def pixels(cases) -> np.ndarray:
 def test_files_are_those_of_the_manifest_and_small_enough_for_git():
     manifest = bundle.read(MINI)
     assert manifest["labels"] == list(bundle.LABELS)
-    assert sum(path.stat().st_size for path in MINI.rglob("*") if path.is_file()) <= 31_000_000
+    assert sum(path.stat().st_size for path in MINI.rglob("*") if path.is_file()) <= 29_000_000
 
 
 def test_golden_cases_replay():
