@@ -70,9 +70,10 @@ $(KAFKA_LIBS)/fetched: $(KAFKA_POM)
 	mvn -q -B -Dstyle.color=never -f $(KAFKA_POM) dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(KAFKA_LIBS)
 	touch $@
 
-# Only what the fast tests need: those in model/tests/build are for who rebuilds the bundle, and want PyTorch.
+# Only what the fast tests need; test-training runs those that want PyTorch.
 .PHONY: test-python
-test-python: $(VENV)/installed ## tests of the training package that need no training
+test-python: $(VENV)/installed ## lint and formatting of the Python code, and its tests that need no PyTorch
+	cd model && $(VENV)/bin/python -m ruff check -q . && $(VENV)/bin/python -m ruff format -q --check .
 	cd model && $(VENV)/bin/python -m pytest -q
 
 $(VENV)/installed: model/pyproject.toml
@@ -134,7 +135,7 @@ bench: ## Go benchmarks of single packages
 test-training: build ## tests of training, import and export: PyTorch, 5 GB
 	$(PYTHON) -m venv $(VENV)-train
 	$(VENV)-train/bin/python -m pip install --quiet --disable-pip-version-check -e 'model[train,ocr,test]'
-	cd model && OMP_NUM_THREADS=1 $(VENV)-train/bin/python -m pytest -q tests/checkpoints tests/training
+	cd model && OMP_NUM_THREADS=1 $(VENV)-train/bin/python -m pytest -q tests/build tests/checkpoints tests/training
 
 .PHONY: parity
 parity: build $(PARITY)/words/made $(VENV)-build/installed ## Hugging Face and PyTorch beside Go on three models in full size: PyTorch, 10 GB
