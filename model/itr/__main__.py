@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from itr import bundle_commands, checkpoint_commands, data_commands, training_commands
+from itr.ingredients import CACHE
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,8 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     mini.add_argument(
         "--cache",
         type=Path,
-        default=Path.home() / ".cache" / "itrstream" / "itr",
-        help="where fetched packages are kept (default: %(default)s)",
+        default=CACHE,
+        help="where fetched packages are kept (default: ~/.cache/itrstream/itr)",
     )
     mini.add_argument("--seed", type=int, default=17)
     mini.add_argument(

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from itr.ingredients import CACHE
+
 _RELATIONS = 4
 
 
@@ -55,7 +57,7 @@ def register(jobs: Any) -> dict[str, Callable[[argparse.Namespace], int]]:
         type=Path,
         help="data set as for pretrain, whose first posts say what float16 or int8 costs (default: generated posts)",
     )
-    export.add_argument("--cache", type=Path, help="of packages (default: ~/.cache/itrstream/itr)")
+    export.add_argument("--cache", type=Path, default=CACHE, help="of packages (default: ~/.cache/itrstream/itr)")
     export.add_argument("--force", action="store_true", help="replace a bundle that is there")
     return {"import": _import, "export": _export}
 
@@ -71,7 +73,7 @@ def _import(chosen: argparse.Namespace) -> int:
 
 
 def _export(chosen: argparse.Namespace) -> int:
-    from itr.paper_export import CACHE, ExportConfig, export
+    from itr.paper_export import ExportConfig, export
 
     if chosen.posts and not (chosen.half or chosen.int8):
         raise ValueError("--posts goes with --half or --int8: float32 graphs are compared with the model itself")
@@ -85,7 +87,7 @@ def _export(chosen: argparse.Namespace) -> int:
         half=chosen.half,
         int8=chosen.int8,
         posts=chosen.posts,
-        cache=chosen.cache or CACHE,
+        cache=chosen.cache,
         force=chosen.force,
     )
     done = export(config)

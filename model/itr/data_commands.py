@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from itr.ingredients import CACHE
+
 _EXAMPLES = argparse.RawDescriptionHelpFormatter
 _RESUMES = "A killed run goes on when the same command is given again."
 
@@ -41,8 +43,8 @@ def register(jobs: Any) -> dict[str, Callable[[argparse.Namespace], int]]:
     captions.add_argument(
         "--cache",
         type=Path,
-        default=Path.home() / ".cache" / "itrstream" / "itr",
-        help="where fetched packages are kept (default: %(default)s)",
+        default=CACHE,
+        help="where fetched packages are kept (default: ~/.cache/itrstream/itr)",
     )
     return {"ocr": _ocr, "captions": _captions}
 

@@ -14,6 +14,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+CACHE = Path.home() / ".cache" / "itrstream" / "itr"  # ~/.cache/itrstream/itr in the commands' --help
+
 
 @dataclass(frozen=True)
 class Ingredient:

@@ -16,10 +16,10 @@ from itr.agreement import Posts
 from itr.export_card import SEED, Cost, card, manifest
 from itr.exportable import Exportable
 from itr.graphs import Parts
+from itr.ingredients import CACHE
 
 TOLERANCE = 1e-4  # relative to the largest value above 1
 LEAST_COSINE = 0.9  # of the mean embedding, below which smaller numbers are of no use
-CACHE = Path.home() / ".cache" / "itrstream" / "itr"
 
 
 @dataclass(frozen=True)

