@@ -1,4 +1,6 @@
-"""The shipped bundle: what its manifest lists is there, golden cases replay, rows know nothing of each other."""
+"""The shipped bundle: what its manifest lists is there, golden cases replay, rows know nothing of each other, and its
+card is of today's text and figures.
+"""
 
 import json
 import shutil
@@ -61,6 +63,16 @@ def test_outputs_keep_their_promises(graphs, cases, pixels):
     np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1.0, atol=1e-5)
     np.testing.assert_allclose(logits[:, 0], 0.0)
     np.testing.assert_allclose(logits[:, 3], logits[:, 1] + logits[:, 2], atol=1e-5)
+
+
+def test_the_card_says_what_the_package_would_write():
+    card, package = (MINI / "MODEL_CARD.md").read_text(), Path(run.__file__).parent
+    lines = (package / "model_card.md").read_text().splitlines()
+    assert [line for line in lines if "{" not in line and line not in card] == []
+    studied = json.loads((package / "study.json").read_text())["figures"]
+    assert {"mini: no pre-training", "from scratch: no pre-training"} <= studied.keys()
+    for name, values in studied.items():
+        assert f"| {name} | {np.mean(values):.1f} ± {np.std(values):.1f} |" in card
 
 
 def test_a_changed_file_is_named(tmp_path):
