@@ -16,6 +16,8 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Calibration:
+    """scores = softmax(matrix · logits + bias); `source` says what it was fitted to."""
+
     matrix: np.ndarray  # [4,4]
     bias: np.ndarray  # [4]
     source: str
@@ -140,5 +142,6 @@ def _log(scores: np.ndarray) -> np.ndarray:
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
+    """Over the last axis."""
     e = np.exp(x - x.max(-1, keepdims=True))
     return e / e.sum(-1, keepdims=True)

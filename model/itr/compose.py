@@ -51,6 +51,8 @@ class Post:
 
 @dataclass(frozen=True)
 class Template:
+    """A text with gaps, its kind, and the only split that may draw it."""
+
     kind: str
     text: str
     split: str

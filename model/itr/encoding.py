@@ -26,6 +26,8 @@ class Encoded:
 def encode(
     material: "Material", graphs: run.Graphs, embed: Callable[[list[str]], np.ndarray], config: MiniConfig
 ) -> Encoded:
+    """Everything that heads see of all posts; `embed` turns N texts into [N, text width]."""
+
     def composed(split: str, seed: str, kin: float, count: int) -> Posts:
         return _through(material.composer(split, f"{seed} {config.seed}", kin).posts(count), graphs, embed, config)
 

@@ -32,6 +32,7 @@ def calibration_error(probabilities: np.ndarray, relations: np.ndarray, bins: in
 
 
 def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
+    """How often a score of the first kind lies above one of the second."""
     return float(roc_auc_score(np.r_[np.ones(len(positive)), np.zeros(len(negative))], np.r_[positive, negative]))
 
 

@@ -43,16 +43,19 @@ class ExplainGraph(nn.Module):
 
 
 def text(tower: TextTower, path: Path) -> None:
+    """text.onnx: input_ids, attention_mask int64 [batch,tokens] → text."""
     ids, axes = torch.tensor([[101, 7592, 2088, 102], [101, 102, 0, 0]]), ("batch", "tokens")
     inputs = {"input_ids": (ids, axes), "attention_mask": ((ids > 0).long(), axes)}
     onnx_file.save(tower, path, inputs, ["text"], tower.positions.shape[0])
 
 
 def image(graph: ImageGraph, path: Path) -> None:
+    """image.onnx: pixels uint8 [batch,224,224,3] → image."""
     onnx_file.save(graph, path, {"pixels": (_pixels(), ("batch",))}, ["image"])
 
 
 def head(relation: Relation, text_width: int, image_width: int, path: Path) -> None:
+    """head.onnx: text, image → logits [batch,4], similarity, embedding."""
     inputs = {
         name: (torch.randn(2, width), ("batch",)) for name, width in (("text", text_width), ("image", image_width))
     }
@@ -60,6 +63,7 @@ def head(relation: Relation, text_width: int, image_width: int, path: Path) -> N
 
 
 def explain(graph: ExplainGraph, text_width: int, path: Path) -> None:
+    """explain.onnx: pixels, text → cam [batch,4,14,14]."""
     inputs = {"pixels": (_pixels(), ("batch",)), "text": (torch.randn(2, text_width), ("batch",))}
     onnx_file.save(graph, path, inputs, ["cam"])
 

@@ -65,6 +65,7 @@ def whole(outputs: Outputs) -> dict[str, list[float]]:
 
 
 def write(folder: Path, posts: list[dict[str, Any]]) -> None:
+    """Writes golden.json, as the Go package reads it."""
     (folder / FILE).write_text(json.dumps(posts, ensure_ascii=True, indent=1) + "\n", encoding="ascii")
 
 

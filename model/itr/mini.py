@@ -174,6 +174,7 @@ def _build(config: MiniConfig, out: Path, scratch: Path, say: "_Clock") -> None:
 
 
 def gather(config: MiniConfig) -> Material:
+    """Fetches the packages unless they are there, and reads them."""
     sources = ingredients.fetch(config.cache)
     faces = render.fonts(sources)
     posts, pictures = written.read()
@@ -197,6 +198,7 @@ def ranges_over(material: Material, config: MiniConfig) -> np.ndarray:
 
 
 def train_area(material: Material, tower: image_tower.ImageTower, config: MiniConfig) -> text_area.TextArea:
+    """The text-area map, trained on rendered pictures and the masks of their words."""
     canvases = list(material.composer("train", f"area {config.seed}", 0.0).canvases(config.area_canvases))
     cells = torch.tensor(np.stack([canvas.cells() for canvas in canvases]))
     stride_8, stride_16 = text_area.maps(tower, torch.tensor(_pixels(canvases, config.image_side)))
@@ -214,6 +216,7 @@ def usual_classes(image: np.ndarray) -> np.ndarray:
 
 
 def fit_head(agreement: relation.Agreement, encoded: encoding.Encoded, posts: Posts, seed: int) -> relation.Relation:
+    """A head of written `posts` and the composed training posts."""
     factors = fitting.fit(agreement, encoded.composed["train"], posts, FitConfig(seed))
     return relation.Relation(agreement, factors).eval()
 

@@ -55,5 +55,6 @@ class ExplainGraph(nn.Module):
 
 
 def parts(model: MiniTowers) -> Parts:
+    """The four graphs and their sizes, as export takes them of any model."""
     sizes = (text_tower.WIDTH, image_tower.WIDTH, len(model.encoder_t.lexical), MAX_TOKENS, SIDE)
     return Parts(*(graph(model).eval() for graph in (TextGraph, ImageGraph, HeadGraph, ExplainGraph)), *sizes)

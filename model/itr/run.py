@@ -42,6 +42,7 @@ class Graphs:
 
 
 def session(path: Path) -> onnxruntime.InferenceSession:
+    """A graph on one thread of the CPU."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

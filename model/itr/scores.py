@@ -19,6 +19,7 @@ class Scores:
 
 
 def weighted_f1(true: Sequence[int], predicted: Sequence[int]) -> float:
+    """From 0 to 1, each class weighing what it has of the true labels."""
     return float(f1_score(true, predicted, average="weighted"))
 
 
@@ -51,4 +52,5 @@ def best_map(true: Sequence[int], clusters: Sequence[int], k: int) -> tuple[int,
 
 
 def mapped(clusters: Sequence[int], label: Sequence[int]) -> np.ndarray:
+    """The label of each cluster number."""
     return np.asarray(label)[np.asarray(clusters)]

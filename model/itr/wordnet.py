@@ -25,6 +25,8 @@ _VISIBLE = {
 
 @dataclass(frozen=True)
 class Synset:
+    """One meaning: its words, its gloss, and the offsets of what it is a kind of."""
+
     words: tuple[str, ...]
     gloss: str
     hypernyms: tuple[int, ...]

@@ -6,6 +6,7 @@ from transformers import BertTokenizer
 
 
 def tokenizer(vocab: Path) -> BertTokenizer:
+    """Of a vocab.txt, in lower case."""
     return BertTokenizer(vocab=str(vocab), do_lower_case=True)
 
 

@@ -92,5 +92,6 @@ def join(device: torch.device) -> Workers:
 
 
 def leave(workers: Workers) -> None:
+    """Ends what join began."""
     if workers.count > 1:
         distributed.destroy_process_group()

@@ -26,6 +26,8 @@ _LARGEST = 640  # pixels of a picture that words are drawn on
 
 @dataclass(frozen=True)
 class WrittenPost:
+    """One line of written_posts.jsonl; see written_posts.md for how labels were given."""
+
     text: str
     relation: int  # 2·text_is_represented + image_adds
     kind: str
