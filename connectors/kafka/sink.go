@@ -78,19 +78,32 @@ func TransactionalID(group string, p schemas.Partition) string {
 }
 
 func (s *exactlyOnce) open(ctx context.Context) error {
-	c := s.a.c
-	p, err := txn.Open(ctx, txn.Settings{
-		Send: func(ctx context.Context, req protocol.Message) (protocol.Message, error) {
-			return c.roundTrip(ctx, 0, req)
-		},
-		ClientID: c.cfg.ClientID,
-		Log:      c.log,
-	}, TransactionalID(c.cfg.Group, s.a.Partition), c.cfg.TransactionTimeout)
+	p, err := s.a.c.openProducer(ctx, TransactionalID(s.a.c.cfg.Group, s.a.Partition))
 	if err != nil {
 		return classify(ctx, "taking over "+s.a.Partition.String(), err)
 	}
 	s.p = p
 	return nil
+}
+
+// openProducer takes a transactional id over.
+func (c *Client) openProducer(ctx context.Context, id string) (*txn.Producer, error) {
+	return txn.Open(ctx, txn.Settings{
+		Send: func(ctx context.Context, req protocol.Message) (protocol.Message, error) {
+			return c.roundTrip(ctx, 0, req)
+		},
+		ClientID: c.cfg.ClientID,
+		Log:      c.log,
+	}, id, c.cfg.TransactionTimeout)
+}
+
+// targets are the partitions that queues go to.
+func targets(queues []*queue) []schemas.Partition {
+	to := make([]schemas.Partition, len(queues))
+	for i, q := range queues {
+		to[i] = q.to
+	}
+	return to
 }
 
 // settle writes a marker into the group's offsets, which ends what brokers
@@ -118,7 +131,7 @@ func (s *exactlyOnce) Emit(ctx context.Context, records []Record, next int64, me
 			s.over = false
 			return err
 		}
-		s.abort(ctx)
+		s.a.c.abort(ctx, s.p)
 		return err
 	}
 	stages.Reach(ctx, stages.BeforeEndTxn)
@@ -132,11 +145,7 @@ func (s *exactlyOnce) Emit(ctx context.Context, records []Record, next int64, me
 
 // fill puts records and position into a transaction.
 func (s *exactlyOnce) fill(ctx context.Context, queues []*queue, next int64, metadata string) error {
-	to := make([]schemas.Partition, len(queues))
-	for i, q := range queues {
-		to[i] = q.to
-	}
-	err := s.p.Begin(ctx, to)
+	err := s.p.Begin(ctx, targets(queues))
 	if err == nil {
 		err = s.p.Join(ctx, s.a.c.cfg.Group)
 	}
@@ -156,13 +165,13 @@ func (s *exactlyOnce) fill(ctx context.Context, queues []*queue, next int64, met
 	return classify(ctx, fmt.Sprintf("committing offset %d of %s", next, s.a.Partition), err)
 }
 
-// abort tries to end the transaction at once, so that readers do not wait for
-// it; ctx may have ended.
-func (s *exactlyOnce) abort(ctx context.Context) {
+// abort tries to end a failed transaction at once, so that readers do not wait
+// for it; ctx may have ended.
+func (c *Client) abort(ctx context.Context, p *txn.Producer) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortWithin)
 	defer cancel()
-	if err := s.p.End(ctx, false); err != nil {
-		s.a.c.log.DebugContext(ctx, "kafka: a failed transaction is left to its timeout, or to the next owner",
-			"topic", s.a.Partition.Topic, "partition", s.a.Partition.ID, "error", err)
+	if err := p.End(ctx, false); err != nil {
+		c.log.DebugContext(ctx, "kafka: a failed transaction is left to its timeout, or to whoever takes its id over",
+			"transactional_id", p.ID(), "error", err)
 	}
 }
