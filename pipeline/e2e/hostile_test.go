@@ -157,7 +157,7 @@ func TestHostileMessages(t *testing.T) {
 	for i, entry := range entries {
 		o.produce(entry)
 		if i%8 == 0 {
-			o.produce(posts.next())
+			o.produce(posts.many(1)...)
 		}
 	}
 	o.produce(posts.many(20)...)
