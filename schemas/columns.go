@@ -23,6 +23,8 @@ const (
 	PostParent    = "post_parent_id"  // utf8
 	PostURI       = "post_uri"        // utf8: where the post lives
 	PostVersion   = "post_version"    // utf8: the source's own version of it (a CID, an edit time)
+	PostLicense   = "post_license"    // utf8: under which it is published
+	PostOptOuts   = "post_opt_outs"   // list<utf8>: uses that its author reserves: noai, tdm, …
 
 	PostDecisions = "post_decisions" // list<struct<rule: utf8, topic: utf8, error: utf8>>
 )
@@ -91,7 +93,8 @@ func PostFields() []arrow.Field {
 		str(PostText),
 		{Name: PostLangs, Type: arrow.ListOf(arrow.BinaryTypes.String), Nullable: true},
 		{Name: PostSensitive, Type: arrow.FixedWidthTypes.Boolean, Nullable: true},
-		str(PostParent), str(PostURI), str(PostVersion),
+		str(PostParent), str(PostURI), str(PostVersion), str(PostLicense),
+		{Name: PostOptOuts, Type: arrow.ListOf(arrow.BinaryTypes.String), Nullable: true},
 	}
 }
 

@@ -24,6 +24,9 @@ var shapes = map[string]any{
 	schemas.PostSchema:    schemas.Post{},
 	schemas.ResultSchema:  schemas.Result{},
 	schemas.ClusterSchema: schemas.ClusterEvent{},
+
+	schemas.CollectedSchema: schemas.Collected{},
+	schemas.TakedownSchema:  schemas.Takedown{},
 }
 
 // generate makes a JSON Schema of a Go type, with the comments of the source
@@ -110,6 +113,7 @@ func TestPostsMatchSchema(t *testing.T) {
 	full := schemas.Post{
 		Schema: schemas.PostSchema, Source: "reddit", Op: schemas.OpUpdate, PostID: "t3_1", AuthorID: "a", CreatedAt: &at,
 		Text: "Fog", Langs: []string{"en"}, Sensitive: &yes, ParentID: "t3_0",
+		License: "CC-BY-4.0", OptOuts: []string{"noai"},
 		Media:      []schemas.Media{{Kind: "image", Data: []byte("image")}, {URL: "https://media.example/a.jpg", Alt: "ridge"}},
 		Provenance: &schemas.Provenance{URI: "https://reddit.example/1", Version: "2"},
 	}

@@ -4,9 +4,11 @@ import "time"
 
 // Versions of the shapes on the wire.
 const (
-	PostSchema    = "post.v1"
-	ResultSchema  = "result.v1"
-	ClusterSchema = "cluster.v1"
+	PostSchema      = "post.v1"
+	ResultSchema    = "result.v1"
+	ClusterSchema   = "cluster.v1"
+	CollectedSchema = "collected.v1"
+	TakedownSchema  = "takedown.v1"
 )
 
 // Op is what a message does to its post.
@@ -33,6 +35,8 @@ type Post struct {
 	Langs      []string    `json:"langs,omitempty" jsonschema:"nullable" jsonschema_description:"BCP 47 tags"`
 	Sensitive  *bool       `json:"sensitive,omitempty" jsonschema:"nullable"`
 	ParentID   string      `json:"parent_id,omitempty" jsonschema:"nullable"`
+	License    string      `json:"license,omitempty" jsonschema:"nullable" jsonschema_description:"under which text and images are published: an SPDX identifier or a URL"`
+	OptOuts    []string    `json:"opt_outs,omitempty" jsonschema:"nullable" jsonschema_description:"uses that the author reserves: noai, noimageai, tdm, …; any of them keeps the post out of the data set"`
 	Media      []Media     `json:"media,omitempty" jsonschema:"nullable"`
 	Provenance *Provenance `json:"provenance,omitempty" jsonschema:"nullable"`
 }

@@ -1,5 +1,7 @@
 package schemas
 
+import "slices"
+
 // Relation says how image and text of a pair relate. Its id is
 // 2·text_is_represented + image_adds (ITR paper, label scheme of Vempala and
 // Preoţiuc-Pietro).
@@ -24,6 +26,12 @@ func (r Relation) String() string {
 		return relationNames[r]
 	}
 	return "unknown"
+}
+
+// RelationOf returns the relation of that name.
+func RelationOf(name string) (Relation, bool) {
+	i := slices.Index(relationNames[:], name)
+	return Relation(max(i, 0)), i >= 0 //nolint:gosec // below Relations
 }
 
 // TextIsRepresented reports the first sub-task's label.

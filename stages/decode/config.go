@@ -18,11 +18,14 @@ const (
 // Limits that nobody needs to turn. They bound what a post can put into a
 // result beside its text.
 const (
-	maxID    = 1024 // bytes of an id, source, version or author
+	maxID    = 1024 // bytes of an id, source, version, license or author
 	maxKey   = 8192 // bytes of a record's key: a header of its result
 	maxURI   = 8192 // bytes of an image's URL or a post's URI
 	maxLangs = 32
 	maxLang  = 64 // bytes of a language tag
+
+	maxOptOuts = 32
+	maxOptOut  = 64 // bytes
 )
 
 // Config is what operators choose about decoding.

@@ -12,11 +12,12 @@ import (
 
 // post is one decoded message before it goes into the columns.
 type post struct {
-	source, id, author, text, parent, uri, version string
+	source, id, author, text, parent, uri, version, license string
 
 	op        schemas.Op
 	createdAt *int64 // microseconds since 1970
 	langs     []string
+	optOuts   []string
 	sensitive *bool
 	images    []image
 	dropped   int // images beyond MaxImages: counted, so that millions of empty ones take no memory

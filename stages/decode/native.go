@@ -52,6 +52,12 @@ func (m *message) nativeMember(name string) bool {
 			v := m.scan.Bool()
 			n.p.sensitive = &v
 		}
+	case "license":
+		m.member = "license"
+		n.p.license = m.str(&n.body, named("license"), maxID)
+	case "opt_outs":
+		m.member = "opt_outs"
+		n.p.optOuts = m.strings(&n.body, named("opt_outs"), maxOptOuts, maxOptOut)
 	case "media":
 		m.member = "media"
 		m.media(n)

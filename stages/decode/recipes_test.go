@@ -197,6 +197,8 @@ func recipes() []recipe {
 		bad("url-too-long.json", tooLarge, media(`{"url":"http://img.example/`+strings.Repeat("x", 8192)+`"}`), "a URL beyond 8,192 bytes"),
 		bad("langs-many.json", tooLarge, post(`,"langs":["en"`+strings.Repeat(`,"en"`, 32)+`]`), "33 languages"),
 		bad("langs-thousands.json", tooLarge, post(`,"langs":[""`+strings.Repeat(`,""`, 5_000)+`]`), "5,001 languages"),
+		bad("opt-outs-string.json", malformed, post(`,"opt_outs":"noai"`), "opt_outs that is no list"),
+		bad("opt-outs-many.json", tooLarge, post(`,"opt_outs":["noai"`+strings.Repeat(`,"noai"`, 32)+`]`), "33 opt_outs"),
 		bad("lang-too-long.json", tooLarge, post(`,"langs":["`+strings.Repeat("e", 65)+`"]`), "a language of 65 bytes"),
 		bad("images-five.json", tooLarge, media(`{},{},{},{},{}`), "an image too many"),
 		bad("images-thousand.json", tooLarge, media(`{}`+strings.Repeat(`,{}`, 999)), "a thousand images"),

@@ -156,6 +156,10 @@ func (c *columns) append(row int, p post) {
 			appendString(builder, p.uri)
 		case schemas.PostVersion:
 			appendString(builder, p.version)
+		case schemas.PostLicense:
+			appendString(builder, p.license)
+		case schemas.PostOptOuts:
+			appendList(builder.(*array.ListBuilder), p.optOuts)
 		case schemas.PostCreatedAt:
 			if p.createdAt == nil {
 				builder.AppendNull()
