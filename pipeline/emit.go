@@ -1,8 +1,6 @@
 package pipeline
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -44,7 +42,7 @@ func (e *emitter) records(b *schemas.Batch) ([]kafka.Record, error) {
 		}
 	}
 	for _, event := range b.Events {
-		value, err := encode(event)
+		value, err := schemas.Encode(event)
 		if err != nil {
 			return nil, fmt.Errorf("pipeline: encode an event of cluster %s: %w", event.Cluster, err)
 		}
@@ -57,7 +55,7 @@ func (e *emitter) records(b *schemas.Batch) ([]kafka.Record, error) {
 
 func (e *emitter) result(out []kafka.Record, b *schemas.Batch, row int) ([]kafka.Record, error) {
 	r := schemas.ResultAt(b, row, e.meta, e.now())
-	value, err := encode(r)
+	value, err := schemas.Encode(r)
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: encode the result of %s offset %d: %w", b.Partition, r.Input.Offset, err)
 	}
@@ -169,16 +167,4 @@ func (e *emitter) cutDeadLetters(records []kafka.Record, limit int) []kafka.Reco
 		})
 	}
 	return out
-}
-
-// encode writes JSON as it is: what Go escapes for the sake of HTML makes URLs
-// longer and unreadable.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }

@@ -52,6 +52,7 @@ type Topics struct {
 	Review     string   `mapstructure:"review"`
 	Clusters   string   `mapstructure:"clusters"`
 	DeadLetter string   `mapstructure:"deadletter"`
+	Collected  string   `mapstructure:"collected"`
 	// Create lets missing topics be created at start.
 	Create bool `mapstructure:"create"`
 	// Partitions, ReplicationFactor and MaxMessageBytes are for topics that
@@ -140,6 +141,7 @@ func Default() Config {
 			Review:          "review",
 			Clusters:        "clusters",
 			DeadLetter:      "deadletter",
+			Collected:       "collected",
 			Create:          true,
 			MaxMessageBytes: 16 << 20,
 		},
@@ -232,6 +234,7 @@ func (t Topics) validate() error {
 	check("review", t.Review)
 	check("clusters", t.Clusters)
 	check("deadletter", t.DeadLetter)
+	check("collected", t.Collected)
 	if t.Partitions < 0 {
 		errs = append(errs, fmt.Errorf("partitions: %d: must be 0 (the broker's default) or more", t.Partitions))
 	}
