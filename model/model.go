@@ -30,6 +30,7 @@ type Options struct {
 	// bundle's own calibration; empty: none.
 	Calibration string
 	Log         *slog.Logger
+	Metrics     *Metrics
 }
 
 // Model is an opened bundle. Its methods are safe for concurrent use.
@@ -90,7 +91,7 @@ func Open(dir string, o Options) (*Model, error) {
 		return nil, err
 	}
 	m.size(o.Threads)
-	if err := m.load(b); err != nil {
+	if err := m.load(b, o.Metrics); err != nil {
 		return nil, errors.Join(fmt.Errorf("model: bundle %s: %w", dir, err), m.runtime.Close())
 	}
 	return m, nil
@@ -112,7 +113,7 @@ func (m *Model) size(threads int) {
 }
 
 // load makes the sessions and runs each once.
-func (m *Model) load(b *bundle) error {
+func (m *Model) load(b *bundle, metrics *Metrics) error {
 	ids := m.tokenizer.Encode(nil, "itrstream")
 	tokens := []runtime.Tensor{row(ids), row(m.ones[:len(ids)])}
 	pixels := make([]uint8, m.pixelBytes())
@@ -122,20 +123,20 @@ func (m *Model) load(b *bundle) error {
 	embedding, cam := make([]float32, m.Dim()), make([]float32, m.camSize())
 	for _, g := range []struct {
 		into            *graph
-		name            string
+		called, name    string
 		inputs, outputs []string
 		in, out         []runtime.Tensor
 	}{
-		{&m.text, m.manifest.Text.Graph, []string{"input_ids", "attention_mask"}, []string{"text"}, tokens, []runtime.Tensor{row(text)}},
-		{&m.image, m.manifest.Image.Graph, []string{"pixels"}, []string{"image"}, []runtime.Tensor{image}, []runtime.Tensor{row(seen)}},
+		{&m.text, textGraph, m.manifest.Text.Graph, []string{"input_ids", "attention_mask"}, []string{"text"}, tokens, []runtime.Tensor{row(text)}},
+		{&m.image, imageGraph, m.manifest.Image.Graph, []string{"pixels"}, []string{"image"}, []runtime.Tensor{image}, []runtime.Tensor{row(seen)}},
 		{
-			&m.head, m.manifest.Head.Graph,
+			&m.head, headGraph, m.manifest.Head.Graph,
 			[]string{"text", "image"},
 			[]string{"logits", "similarity", "embedding"},
 			[]runtime.Tensor{row(text), row(seen)},
 			[]runtime.Tensor{row(logits), runtime.NewTensor(similarity, 1), row(embedding)},
 		},
-		{&m.explain, m.manifest.Explain.Graph, []string{"pixels", "text"}, []string{"cam"}, []runtime.Tensor{image, row(text)}, []runtime.Tensor{m.camTensor(cam)}},
+		{&m.explain, explainGraph, m.manifest.Explain.Graph, []string{"pixels", "text"}, []string{"cam"}, []runtime.Tensor{image, row(text)}, []runtime.Tensor{m.camTensor(cam)}},
 	} {
 		session, err := m.runtime.Session(g.name, b.files[g.name], g.inputs, g.outputs)
 		if err != nil {
@@ -145,7 +146,7 @@ func (m *Model) load(b *bundle) error {
 		if err := session.Warm(g.in, g.out); err != nil {
 			return fmt.Errorf("%w (does the graph have the names and widths of the manifest?)", err)
 		}
-		*g.into = session
+		*g.into = metrics.timed(g.called, session)
 	}
 	return nil
 }

@@ -33,6 +33,7 @@ type Client struct {
 	cfg       Config
 	log       *slog.Logger
 	now       func() time.Time
+	metrics   *Metrics
 	codec     compress.Compression
 	addr      net.Addr
 	tls       *tls.Config
@@ -66,12 +67,13 @@ func Dial(ctx context.Context, cfg Config, set Settings) (*Client, error) {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	c := &Client{
-		cfg:    cfg,
-		log:    set.Log,
-		now:    set.Now,
-		codec:  codecs[cfg.Compression],
-		addr:   kafkago.TCP(cfg.Brokers...),
-		limits: make(map[string]int),
+		cfg:     cfg,
+		log:     set.Log,
+		now:     set.Now,
+		metrics: set.Metrics,
+		codec:   codecs[cfg.Compression],
+		addr:    kafkago.TCP(cfg.Brokers...),
+		limits:  make(map[string]int),
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)

@@ -165,4 +165,6 @@ func (c Config) Validate() error {
 type Settings struct {
 	Log *slog.Logger     // nil: nothing is logged
 	Now func() time.Time // nil: the clock
+	// Metrics may be nil.
+	Metrics *Metrics
 }

@@ -128,6 +128,7 @@ func (s *exactlyOnce) Emit(ctx context.Context, records []Record, next int64, me
 	s.over = true
 	if err := s.fill(ctx, queues, next, metadata); err != nil {
 		if tooLarge(err) && s.open(ctx) == nil { // which has aborted it
+			s.a.c.metrics.transactionAborted()
 			s.over = false
 			return err
 		}
@@ -136,8 +137,10 @@ func (s *exactlyOnce) Emit(ctx context.Context, records []Record, next int64, me
 	}
 	stages.Reach(ctx, stages.BeforeEndTxn)
 	if err := s.p.End(ctx, true); err != nil {
+		s.a.c.metrics.transactionUnknown()
 		return classify(ctx, "committing a transaction of "+s.a.Partition.String(), err)
 	}
+	s.a.c.metrics.transactionCommitted()
 	stages.Reach(ctx, stages.AfterEndTxn)
 	s.over = false
 	return nil
@@ -171,7 +174,10 @@ func (c *Client) abort(ctx context.Context, p *txn.Producer) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortWithin)
 	defer cancel()
 	if err := p.End(ctx, false); err != nil {
+		c.metrics.transactionUnknown()
 		c.log.DebugContext(ctx, "kafka: a failed transaction is left to its timeout, or to whoever takes its id over",
 			"transactional_id", p.ID(), "error", err)
+		return
 	}
+	c.metrics.transactionAborted()
 }

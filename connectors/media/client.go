@@ -27,6 +27,7 @@ type Client struct {
 	pauses    *pauses
 	transport *http.Transport
 	log       *slog.Logger
+	metrics   *Metrics
 }
 
 // New makes a client. It connects to nothing yet.
@@ -61,6 +62,7 @@ func newClient(cfg Config, settings Settings, resolver *net.Resolver) (*Client, 
 		turns:    newTurns(cfg.Concurrency, cfg.ConcurrencyPerHost),
 		pauses:   newPauses(cfg.HostFailures, cfg.HostPause, time.Now),
 		log:      settings.Log,
+		metrics:  settings.Metrics,
 	}
 	c.transport = newTransport(cfg, c.guard, proxy, resolver)
 	return c, nil
@@ -93,7 +95,9 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
 // Fetch returns what the URL leads to, MaxBytes at most, whatever its type is said to be. Its error is a *Failure of
 // stages/media or the context's.
-func (c *Client) Fetch(ctx context.Context, rawURL string) ([]byte, error) {
+func (c *Client) Fetch(ctx context.Context, rawURL string) (data []byte, err error) {
+	began := time.Now()
+	defer func() { c.metrics.fetched(len(data), err, time.Since(began)) }()
 	u, err := c.guard.target(nil, rawURL)
 	if err != nil {
 		return nil, err

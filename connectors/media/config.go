@@ -139,4 +139,5 @@ type Settings struct {
 	// MaxBytes is the most one image may have: max_bytes of stages/media.
 	MaxBytes int64
 	Log      *slog.Logger
+	Metrics  *Metrics
 }

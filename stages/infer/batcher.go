@@ -110,7 +110,9 @@ func (s *Stage) do(r *run) {
 	if len(live) == 0 {
 		return
 	}
-	out, err := s.attempt(ctx, inputOf(live))
+	in := inputOf(live)
+	s.settings.Metrics.run(len(in.Pairs))
+	out, err := s.attempt(ctx, in)
 	if s.ctx.Err() != nil {
 		err = ErrClosed
 	}
@@ -174,6 +176,9 @@ func (s *Stage) attempt(ctx context.Context, in model.Input) (model.Output, erro
 			return out, nil
 		case ctx.Err() != nil:
 			return model.Output{}, ctx.Err()
+		}
+		s.settings.Metrics.failed()
+		switch {
 		case errors.Is(err, model.ErrNotFinite):
 			return model.Output{}, err
 		case n == attempts:

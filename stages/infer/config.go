@@ -60,7 +60,8 @@ type Settings struct {
 	Alloc   memory.Allocator
 	// Log gets a warning for each run that failed and is tried again; nil drops
 	// it.
-	Log *slog.Logger
+	Log     *slog.Logger
+	Metrics *Metrics
 }
 
 func (s Settings) validate() error {
