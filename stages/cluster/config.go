@@ -107,9 +107,10 @@ type Settings struct {
 	// Rand is where tags, public ids and samples come from; nil means the
 	// system's. Tests pass a seeded one. It need not be safe for concurrent
 	// use.
-	Rand  io.Reader
-	Log   *slog.Logger
-	Alloc memory.Allocator
+	Rand    io.Reader
+	Log     *slog.Logger
+	Metrics *Metrics
+	Alloc   memory.Allocator
 }
 
 func (s *Settings) complete() error {

@@ -37,6 +37,9 @@ func (s *Stage) born(id string, r *row, parent string, old *row) schemas.Cluster
 	return e
 }
 
+// alarmEvent is the type of an event that no cluster asked for.
+const alarmEvent = "alarm"
+
 // alarm names the cluster that most of the novel pairs are nearest to.
 func (s *Stage) alarm(as []assignment, share float64) schemas.ClusterEvent {
 	counts := make(map[string]int)
@@ -50,7 +53,7 @@ func (s *Stage) alarm(as []assignment, share float64) schemas.ClusterEvent {
 			most = a.cluster
 		}
 	}
-	e := s.event("alarm", most)
+	e := s.event(alarmEvent, most)
 	e.Novel = share
 	return e
 }
