@@ -202,21 +202,32 @@ func (c pairColumns) at(i int) Pair {
 	return p
 }
 
-// scoresAt returns a pair's scores, the relation that scores highest (the
-// first of equals) and its score.
+// scoresAt returns a pair's scores, the relation that scores highest and its
+// score.
 func scoresAt(list *array.FixedSizeList, i int) (*Scores, string, float64) {
 	start, _ := list.ValueOffsets(i)
 	values := list.ListValues().(*array.Float32)
 	var s [Relations]float64
-	best := Neither
 	for j := range s {
 		s[j] = double(values.Value(int(start) + j))
-		if s[j] > s[best] {
-			best = Relation(j)
-		}
 	}
+	best := BestRelation(list, i)
 	return &Scores{Neither: s[Neither], ImageAdds: s[ImageAdds], TextRepresented: s[TextRepresented], Both: s[Both]},
 		best.String(), s[best]
+}
+
+// BestRelation returns the relation that scores highest (the first of equals)
+// in a row of the column PairScores, which must not be null there.
+func BestRelation(scores *array.FixedSizeList, row int) Relation {
+	start, _ := scores.ValueOffsets(row)
+	values := scores.ListValues().(*array.Float32)
+	best := Neither
+	for r := range Relation(Relations) {
+		if values.Value(int(start)+int(r)) > values.Value(int(start)+int(best)) {
+			best = r
+		}
+	}
+	return best
 }
 
 func langsAt(posts arrow.Record, row int) []string {
