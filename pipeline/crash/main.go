@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/signal"
@@ -18,7 +19,7 @@ import (
 
 // crashesPerRun is after how many crashes everything starts from nothing, so
 // that the beginning, too, is crashed often.
-const crashesPerRun = 20
+const crashesPerRun = 16
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -73,9 +74,10 @@ func crash(ctx context.Context, o options) error {
 	fmt.Printf("seed %d: %d crashes\n", o.seed, o.crashes)
 	var verdict oracle.Verdict
 	hits, done := map[stages.CrashPoint]int{}, 0
+	points := &queue{random: rand.New(rand.NewPCG(o.seed, math.MaxUint64))} //nolint:gosec // repeatable on purpose
 	for n := 0; done < o.crashes; n++ {
 		r := &run{
-			options: o, number: n, total: o.crashes, before: done, hits: hits,
+			options: o, number: n, total: o.crashes, before: done, hits: hits, points: points,
 			random:  rand.New(rand.NewPCG(o.seed, uint64(n))), //nolint:gosec // repeatable on purpose
 			crashes: min(crashesPerRun, o.crashes-done),
 		}

@@ -37,7 +37,7 @@ type plan struct {
 	random   *rand.Rand
 	rollback bool // Redis may lose what it has acknowledged
 	young    []stages.CrashPoint
-	round    []stages.CrashPoint
+	later    *queue
 }
 
 // early are the points that a run meets only at its beginning.
@@ -48,10 +48,37 @@ var rare = append([]stages.CrashPoint{
 	stages.AfterInitProducer, stages.AfterClaim, stages.BeforeReseed, stages.AfterReseed, stages.DuringRevoke,
 }, early...)
 
-func newPlan(random *rand.Rand, rollback bool) *plan {
-	p := &plan{random: random, rollback: rollback, young: slices.Clone(early)}
-	random.Shuffle(len(p.young), func(i, j int) { p.young[i], p.young[j] = p.young[j], p.young[i] })
-	return p
+// newPlan returns the plan of the nth run. Only one worker makes the first
+// centroids, and which one is open: both wait for the same point, in turn
+// over the runs, and those that come after them for the others.
+func newPlan(random *rand.Rand, n int, rollback bool, later *queue) *plan {
+	at := func(i int) stages.CrashPoint { return early[(n+i)%len(early)] }
+	return &plan{random: random, rollback: rollback, later: later, young: []stages.CrashPoint{at(0), at(0), at(1), at(2)}}
+}
+
+// queue holds the points of all runs but the early ones, in turn.
+type queue struct {
+	random *rand.Rand
+	points []stages.CrashPoint
+}
+
+func (q *queue) next() stages.CrashPoint {
+	// Never only those that workers wait for in vain.
+	if len(q.points) <= workers {
+		round := slices.DeleteFunc(stages.CrashPoints(), func(c stages.CrashPoint) bool { return slices.Contains(early, c) })
+		q.random.Shuffle(len(round), func(i, j int) { round[i], round[j] = round[j], round[i] })
+		q.points = append(q.points, round...)
+	}
+	at := q.points[0]
+	q.points = q.points[1:]
+	return at
+}
+
+// missed puts a point that a worker did not get to back behind the others.
+func (q *queue) missed(at stages.CrashPoint) {
+	if !slices.Contains(early, at) {
+		q.points = append(q.points, at)
+	}
 }
 
 func (p *plan) next() step {
@@ -86,11 +113,7 @@ func (p *plan) point() (stages.CrashPoint, int) {
 	if len(p.young) > 0 {
 		at, p.young = p.young[0], p.young[1:]
 	} else {
-		if len(p.round) == 0 {
-			p.round = slices.DeleteFunc(stages.CrashPoints(), func(c stages.CrashPoint) bool { return slices.Contains(early, c) })
-			p.random.Shuffle(len(p.round), func(i, j int) { p.round[i], p.round[j] = p.round[j], p.round[i] })
-		}
-		at, p.round = p.round[0], p.round[1:]
+		at = p.later.next()
 	}
 	if slices.Contains(rare, at) {
 		return at, 1

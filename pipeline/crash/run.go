@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -20,7 +19,7 @@ const (
 	// sessionTimeout is the workers'; a zombie sleeps longer.
 	sessionTimeout = 3 * time.Second
 	// pointWithin is how long an armed worker may take to get to its point.
-	pointWithin = 8 * time.Second
+	pointWithin = 15 * time.Second
 	// settleWithin is how long healthy workers may take for what is left.
 	settleWithin = 3 * time.Minute
 	stopWithin   = 20 * time.Second
@@ -37,6 +36,7 @@ type run struct {
 	crashes               int
 	random                *rand.Rand
 	hits                  map[stages.CrashPoint]int
+	points                *queue
 
 	dir      string
 	services *services
@@ -59,6 +59,12 @@ type worker struct {
 	hit   string            // file that it makes before it dies there
 }
 
+// died reports whether the worker got to its point.
+func (w *worker) died() bool {
+	_, err := os.Stat(w.hit)
+	return err == nil
+}
+
 func (r *run) do(ctx context.Context) (v oracle.Verdict, err error) {
 	defer func() {
 		switch p := recover().(type) {
@@ -73,7 +79,7 @@ func (r *run) do(ctx context.Context) (v oracle.Verdict, err error) {
 		return v, err
 	}
 	rollback := r.number%2 == 1
-	r.plan = newPlan(r.random, rollback)
+	r.plan = newPlan(r.random, r.number, rollback, r.points)
 	s := &session{dir: r.dir}
 	defer s.end()
 	writer := oracle.NewWriter(r.random.Uint64())
@@ -130,6 +136,9 @@ func feedPosts(ctx context.Context, o *oracle.Oracle, w *oracle.Writer) error {
 
 // start starts a worker, armed or not.
 func (r *run) start(i int, armed bool) error {
+	if was := r.workers[i]; was != nil && was.point != "" && !was.died() {
+		r.points.missed(was.point)
+	}
 	r.started++
 	w := &worker{hit: filepath.Join(r.dir, fmt.Sprintf("hit-%d", r.started))}
 	args := []string{"worker", "--hit", w.hit}
@@ -143,7 +152,7 @@ func (r *run) start(i int, armed bool) error {
 		"model.bundle=" + r.bundle, "model.threads=1",
 		"kafka.session_timeout=" + sessionTimeout.String(), "kafka.heartbeat_interval=500ms", "kafka.rebalance_timeout=6s", "shutdown.timeout=4s",
 		"kafka.fetch_max_wait=50ms", "topics.partitions=3", "topics.replication_factor=1", "batch.max_rows=8",
-		"cluster.k=4", "cluster.bootstrap=48", "cluster.half_life=40", "cluster.report_every=0s",
+		"cluster.k=4", "cluster.bootstrap=48", "cluster.half_life=15", "cluster.report_every=0s",
 		"fetch.allow_networks=127.0.0.0/8", "fetch.ports=" + r.services.imagePort, "log.level=info",
 	} {
 		args = append(args, "--set", s)
@@ -190,13 +199,12 @@ func (r *run) watch(ctx context.Context, limit time.Duration, enough func() bool
 			if !w.over() {
 				continue
 			}
-			_, err := os.Stat(w.hit)
 			switch {
-			case err == nil:
+			case w.died():
 				r.hits[w.point]++
 				r.count("%s %s", killAtPoint, w.point)
 			case !w.nobodyAnswers():
-				return fmt.Errorf("worker %d ended by itself: %w%s", i, errors.Join(w.err, err), w.tail())
+				return fmt.Errorf("worker %d ended by itself: %w%s", i, w.err, w.tail())
 			}
 			if err := r.start(i, true); err != nil {
 				return err
@@ -225,7 +233,7 @@ func (r *run) carryOut(ctx context.Context, s step) error {
 		return r.start(s.worker, true)
 	case leave:
 		if err := w.stop(stopWithin); err != nil {
-			if _, hit := os.Stat(w.hit); hit == nil {
+			if w.died() {
 				return nil // it died on the way; watch counts it
 			}
 			return err
