@@ -18,6 +18,7 @@ import (
 	"github.com/itrstream/itrstream/connectors/kafka"
 	"github.com/itrstream/itrstream/connectors/media"
 	"github.com/itrstream/itrstream/connectors/redis"
+	"github.com/itrstream/itrstream/pipeline/ops"
 	"github.com/itrstream/itrstream/stages/cluster"
 	"github.com/itrstream/itrstream/stages/decide"
 	"github.com/itrstream/itrstream/stages/decode"
@@ -40,6 +41,8 @@ type Config struct {
 	Redis    redis.Config      `mapstructure:"redis"`
 	Decide   decide.Config     `mapstructure:"decide"`
 	Privacy  Privacy           `mapstructure:"privacy"`
+	Ops      ops.Config        `mapstructure:"ops"`
+	Tracing  ops.TracingConfig `mapstructure:"tracing"`
 	Log      Log               `mapstructure:"log"`
 	Shutdown Shutdown          `mapstructure:"shutdown"`
 }
@@ -156,6 +159,8 @@ func Default() Config {
 		Redis:    redis.DefaultConfig(),
 		Decide:   decide.DefaultConfig(),
 		Privacy:  Privacy{Authors: Drop, Addresses: Keep},
+		Ops:      ops.DefaultConfig(),
+		Tracing:  ops.DefaultTracing(),
 		Log:      Log{Level: "info", Format: "text"},
 		Shutdown: Shutdown{Timeout: 20 * time.Second},
 	}
@@ -181,6 +186,8 @@ func (c Config) Validate() error {
 		{"redis", c.Redis.Validate()},
 		{"decide", c.Decide.Validate()},
 		{"privacy", c.Privacy.validate()},
+		{"ops", c.Ops.Validate()},
+		{"tracing", c.Tracing.Validate()},
 		{"log", c.Log.validate()},
 		{"shutdown", c.Shutdown.validate()},
 	} {
