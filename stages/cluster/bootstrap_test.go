@@ -19,7 +19,7 @@ import (
 // everything, and both halves of the stream weigh the same in them.
 func TestReservoir(t *testing.T) {
 	t.Parallel()
-	const wide, n = 1024, 2000 // 1 MiB holds 240 of them
+	const wide, n = 1024, 2000 // 1 MiB holds 255 of them
 	m := clustertest.NewMixture(2, wide, 0.01, 1)
 	store := clustertest.NewMemory(fixedNow)
 	c := smallConfig()
@@ -47,7 +47,7 @@ func TestReservoir(t *testing.T) {
 	require.True(t, sampled.Bootstrapping)
 	require.Equal(t, []uint64{n, n}, []uint64{sampled.Count, sampled.Sampled})
 	require.Equal(t, checksum, sampled.Checksum)
-	slots, err := store.Slots(t.Context(), []int{0, 239, 240, 500})
+	slots, err := store.Slots(t.Context(), []int{0, 254, 255, 500})
 	require.NoError(t, err)
 	require.Equal(t, []bool{true, true, false, false}, []bool{slots[0] != nil, slots[1] != nil, slots[2] != nil, slots[3] != nil})
 

@@ -16,8 +16,10 @@ type centroids struct {
 	// ledger is nil before the first centroids, sample before the first pair.
 	ledger, sample *totals
 	rows           map[string]*row
-	// loaded is when everything was last read in one step.
+	// loaded is when everything was last known to be as the store has it. It
+	// is read in one step; whole says that every fold since was our own.
 	loaded time.Time
+	whole  bool
 	// stale asks for a read before the next use.
 	stale bool
 
@@ -28,7 +30,7 @@ type centroids struct {
 }
 
 func decodeState(st State, dim int, now time.Time) (*centroids, error) {
-	c := &centroids{incarnation: st.Incarnation, version: st.Version, pairs: st.Pairs, loaded: now}
+	c := &centroids{incarnation: st.Incarnation, version: st.Version, pairs: st.Pairs, loaded: now, whole: true}
 	var err error
 	if st.Ledger != nil {
 		if c.ledger, err = decodeTotals(st.Ledger); err != nil {

@@ -35,7 +35,9 @@ type Claim struct {
 	last   *record // nil before the partition's first fold
 }
 
-// Claim takes a partition over from whoever held it.
+// Claim takes a partition over from whoever held it. Centroids are read again
+// before its first fold: those that a former owner named posts in must be seen
+// when a post is deleted.
 func (s *Stage) Claim(ctx context.Context, p schemas.Partition, at Position) (*Claim, error) {
 	if at.Committed >= 0 && at.Committed < at.LogStart {
 		return nil, fmt.Errorf("cluster: the group committed offset %d of %s, but its log starts at %d: posts were deleted before they were read; "+
@@ -64,6 +66,9 @@ func (s *Stage) Claim(ctx context.Context, p schemas.Partition, at Position) (*C
 		return nil, s.beyond(p, reply.Cursor, at.LogEnd, "the centroids hold everything up to offset")
 	}
 	s.forgiven.Delete(p)
+	if err := s.distrust(ctx); err != nil {
+		return nil, fmt.Errorf("cluster: claim %s: %w", p, err)
+	}
 	last, err := decodeRecord(reply.Last)
 	if err != nil {
 		return nil, fmt.Errorf("%w (%s)", err, p)
@@ -161,7 +166,9 @@ func (c *Claim) Recall(ctx context.Context, b *schemas.Batch) error {
 	}
 	b.Events = nil
 	if c.last != nil && b.Offsets.First < c.last.span.End && c.last.span.End <= b.Offsets.End {
-		b.Events = append(b.Events, c.last.events...)
+		if b.Events, err = c.events(ctx, c.last); err != nil {
+			return err
+		}
 	}
 	addColumns(b, c.stage.settings.Alloc, pairs, as)
 	return nil

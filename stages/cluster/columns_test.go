@@ -148,7 +148,7 @@ func TestConfigNamesEveryFault(t *testing.T) {
 	require.ErrorContains(t, c.Validate(), "bootstrap: 7 is not allowed; use k (8)")
 	c.K, c.Bootstrap, c.SampleBytes = 1000, 0, 1<<20
 	_, err = cluster.New(c, cluster.Settings{Store: clustertest.NewMemory(fixedNow), Dim: 512, Now: fixedNow})
-	require.ErrorContains(t, err, "sample_bytes: 1048576 holds 452 embeddings of width 512; k = 1000 needs at least as many")
+	require.ErrorContains(t, err, "sample_bytes: 1048576 holds 509 embeddings of width 512; k = 1000 needs at least as many")
 	for _, s := range []cluster.Settings{{}, {Store: clustertest.NewMemory(fixedNow)}, {Store: clustertest.NewMemory(fixedNow), Dim: 2}} {
 		_, err = cluster.New(cluster.DefaultConfig(), s)
 		require.Error(t, err)

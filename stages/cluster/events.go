@@ -13,13 +13,22 @@ func (s *Stage) event(kind, id string) schemas.ClusterEvent {
 	}
 }
 
+// stateEvent is the type of the events that name posts.
+const stateEvent = "state"
+
 func (s *Stage) state(id string, r *row) schemas.ClusterEvent {
-	e := s.event("state", id)
+	e := s.event(stateEvent, id)
 	e.Size, e.Count, e.Labels = r.weight, r.count, r.shares()
-	for _, p := range r.nearest {
-		e.Representatives = append(e.Representatives, p.post)
-	}
+	e.Representatives = r.representatives()
 	return e
+}
+
+func (r *row) representatives() []string {
+	var posts []string
+	for _, p := range r.nearest {
+		posts = append(posts, p.post)
+	}
+	return posts
 }
 
 func (s *Stage) retired(id string, r *row, clock int64) schemas.ClusterEvent {

@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -26,7 +25,11 @@ func (c *Claim) Fold(ctx context.Context, b *schemas.Batch) error {
 	if err != nil {
 		return err
 	}
-	f := &fold{claim: c, stage: c.stage, span: b.Offsets, pairs: pairs, as: make([]assignment, len(pairs))}
+	f := &fold{
+		claim: c, stage: c.stage, span: b.Offsets, pairs: pairs, as: make([]assignment, len(pairs)),
+		deleted: readDeleted(b),
+	}
+	f.deleted.unname(pairs)
 	for attempt := 0; f.done == nil; attempt++ {
 		if err := c.stage.pause(ctx, attempt); err != nil {
 			return err
@@ -35,8 +38,13 @@ func (c *Claim) Fold(ctx context.Context, b *schemas.Batch) error {
 			return fmt.Errorf("cluster: fold %s: %w", fieldOf(b.Partition, b.Offsets), err)
 		}
 	}
+	c.stage.settings.Metrics.events(f.done.events)
+	events, err := c.events(ctx, f.done)
+	if err != nil {
+		return fmt.Errorf("cluster: fold %s: %w", fieldOf(b.Partition, b.Offsets), err)
+	}
 	c.cursor, c.last = f.span.End, f.done
-	b.Events = append([]schemas.ClusterEvent(nil), f.done.events...)
+	b.Events = events
 	addColumns(b, c.stage.settings.Alloc, pairs, f.as)
 	return nil
 }
@@ -49,8 +57,10 @@ type fold struct {
 	pairs []pair
 	// as outlives an attempt: what was assigned stays, unless its centroid
 	// is gone.
-	as   []assignment
-	done *record
+	as []assignment
+	// deleted posts leave the centroids that name them.
+	deleted deleted
+	done    *record
 }
 
 // try makes one attempt. It returns nil with f.done unset when something has
@@ -64,6 +74,9 @@ func (f *fold) try(ctx context.Context) error {
 		if set, err = f.stage.initialise(ctx, set); err != nil {
 			return err
 		}
+	}
+	if set, err = f.upToDate(ctx, set); err != nil {
+		return err
 	}
 	f.assign(set) // the long part, before the turn
 
@@ -85,9 +98,11 @@ func (f *fold) try(ctx context.Context) error {
 	}
 	reply, err := f.stage.settings.Store.Fold(ctx, p.request)
 	if err != nil {
+		f.stage.settings.Metrics.foldFailed()
 		f.stage.doubt()
 		return err
 	}
+	f.stage.settings.Metrics.fold(reply.Status)
 	if reply.Status == FoldOK {
 		switch {
 		case p.sample != nil:
@@ -182,7 +197,7 @@ func (f *fold) planRows(p *plan, set *centroids) error {
 		}
 	}
 	now := s.settings.Now()
-	for _, id := range slices.Sorted(maps.Keys(added)) {
+	for _, id := range f.touched(p, set, added) {
 		old := set.rows[id]
 		var expect []byte
 		if old == nil {
@@ -190,10 +205,13 @@ func (f *fold) planRows(p *plan, set *centroids) error {
 		} else {
 			expect = old.tag[:]
 		}
-		next := old.fold(added[id], clock, halfLife)
-		if due := time.UnixMilli(next.reported).Add(s.config.ReportEvery); !now.Before(due) {
-			next.reported = now.UnixMilli()
-			p.record.events = append(p.record.events, s.state(id, next))
+		next := f.deleted.strip(old)
+		if added[id] != nil {
+			next = next.fold(added[id], clock, halfLife)
+			if due := time.UnixMilli(next.reported).Add(s.config.ReportEvery); !now.Before(due) {
+				next.reported = now.UnixMilli()
+				p.record.events = append(p.record.events, s.state(id, next))
+			}
 		}
 		var err error
 		if next.tag, err = s.newTag(); err != nil {
@@ -321,6 +339,9 @@ func (c *centroids) after(p *plan, reply FoldReply, now time.Time) *centroids {
 	}
 	next.version, next.pairs = reply.Version, reply.Pairs
 	others := reply.Version != c.version+1
+	if next.whole = c.whole && !others; next.whole {
+		next.loaded = now
+	}
 	next.stale = !next.sharesLedger(reply.Ledger) || others && now.Sub(c.loaded) >= refreshEvery
 	return &next
 }

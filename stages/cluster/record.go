@@ -5,13 +5,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/itrstream/itrstream/schemas"
 )
 
 // record is what a fold concluded, kept in the store with the cursor until
 // the partition's next fold. After a crash between fold and commit it is what
-// gets emitted.
+// gets emitted. Stored, it names no post: an idle partition would keep the
+// names of deleted ones for as long as it is idle. Claim.events adds them
+// again.
 type record struct {
 	span schemas.OffsetRange
 	// centroids is the version of the centroids that assigned.
@@ -19,6 +22,8 @@ type record struct {
 	alarm     window
 	entries   []entry
 	events    []schemas.ClusterEvent
+	// stored says that the record comes from the store.
+	stored bool
 }
 
 // entry is one pair's assignment. No cluster: the pair went into the sample.
@@ -74,8 +79,12 @@ func (r *record) encode() ([]byte, error) {
 	}
 	var events []byte
 	if len(r.events) > 0 {
+		nameless := slices.Clone(r.events)
+		for i := range nameless {
+			nameless[i].Representatives = nil
+		}
 		var err error
-		if events, err = json.Marshal(r.events); err != nil {
+		if events, err = json.Marshal(nameless); err != nil {
 			return nil, fmt.Errorf("cluster: record events: %w", err)
 		}
 	}
@@ -89,7 +98,7 @@ func decodeRecord(in Recorded) (*record, error) {
 		return nil, nil //nolint:nilnil // a partition without a fold has no record
 	}
 	d := decoder{b: in.Record}
-	r := &record{}
+	r := &record{stored: true}
 	d.format(recordFormat)
 	r.span = schemas.OffsetRange{First: d.int64(), End: d.int64()}
 	r.centroids = d.int64()

@@ -40,7 +40,9 @@ const (
 
 	rowFormat    = 1
 	totalsFormat = 1
-	memberFormat = 1
+	// memberFormat 1 held the post's id, too.
+	memberFormat      = 2
+	namedMemberFormat = 1
 )
 
 var errFormat = errors.New("unknown format, or cut off")
@@ -129,26 +131,34 @@ func decodeTotals(b []byte) (*totals, error) {
 	return t, nil
 }
 
-// memberBytes bounds one encoded member.
-func memberBytes(dim int) int { return 1 + 8 + 1 + 2 + maxPostID + 4*dim }
+// memberBytes is the size of one encoded member.
+func memberBytes(dim int) int { return 1 + 8 + 1 + 4*dim }
 
+// encodeMember leaves the post's id out: nobody could find the members of a
+// deleted post without reading the whole sample. The first centroids name the
+// posts that come after the sample.
 func encodeMember(p *pair) []byte {
-	b := append(make([]byte, 0, 16+len(p.post)+4*len(p.x)), memberFormat)
+	b := append(make([]byte, 0, memberBytes(len(p.x))), memberFormat)
 	b = binary.LittleEndian.AppendUint64(b, p.checksum)
 	b = append(b, byte(p.label+1)) //nolint:gosec // −1 to 3
-	return appendFloats(appendString(b, p.post), p.x)
+	return appendFloats(b, p.x)
 }
 
 func decodeMember(b []byte, dim int) (*pair, error) {
 	d := decoder{b: b}
 	p := &pair{}
-	d.format(memberFormat)
+	format := d.byte()
+	if format != memberFormat && format != namedMemberFormat {
+		d.fail()
+	}
 	p.checksum = d.uint64()
 	p.label = int(d.byte()) - 1
 	if p.label >= schemas.Relations {
 		d.fail()
 	}
-	p.post = d.string(maxPostID)
+	if format == namedMemberFormat {
+		d.string(maxPostID)
+	}
 	p.x = d.floats(dim)
 	if err := d.end(); err != nil {
 		return nil, fmt.Errorf("cluster: read a member of the sample: %w", err)

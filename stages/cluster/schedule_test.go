@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/itrstream/itrstream/schemas"
+	"github.com/itrstream/itrstream/stages/cluster"
 )
 
 var (
@@ -21,7 +22,8 @@ var (
 
 // TestSchedules runs workers through kills, zombies, lost and late calls,
 // conflicts and rollbacks, and checks that every offset is emitted once and in
-// order, and that every pair is folded once.
+// order, that every pair is folded once, and that no deleted post is named any
+// more.
 func TestSchedules(t *testing.T) {
 	t.Parallel()
 	for _, rollback := range []bool{false, true} {
@@ -44,7 +46,7 @@ func TestSchedules(t *testing.T) {
 			}
 			// Schedules that never meet what they are for prove nothing.
 			want := []string{
-				"fold OK", "fold FENCED", "fold DUP", "fold CONFLICT", "fold WAIT", "init OK", "reseed", "kill", "zombie",
+				"fold OK", "fold FENCED", "fold DUP", "fold CONFLICT", "fold WAIT", "init OK", "reseed", "kill", "zombie", "named",
 			}
 			if rollback {
 				want = append(want, "rollback", "loss", "restore", "fold BEHIND", "fold NOMODEL")
@@ -66,10 +68,14 @@ func (w *world) check(t *testing.T) {
 	require.Empty(t, w.failure)
 	var count, checksum uint64
 	events := 0
+	live, deleted := map[string]bool{}, map[string]bool{}
 	for _, p := range w.parts {
 		require.Len(t, p.out, len(p.posts), "outcomes of %s", p.id)
 		for i, post := range p.posts {
 			require.Equal(t, post.Offset, p.out[i].offset, "outcome %d of %s", i, p.id)
+			if deleted[post.ID] = post.Op == schemas.OpDelete; !deleted[post.ID] {
+				live[post.ID] = true
+			}
 			for image, x := range post.Embeddings {
 				got := p.out[i].pairs[image]
 				if x == nil {
@@ -88,6 +94,21 @@ func (w *world) check(t *testing.T) {
 	}
 	if !w.rolled {
 		require.Equal(t, w.events, events, "events recorded and emitted")
+	}
+	snap, err := w.store.Snapshot(t.Context())
+	require.NoError(t, err)
+	named, err := cluster.NamedIn(snap.State, worldDim)
+	require.NoError(t, err)
+	for _, post := range named {
+		require.True(t, live[post], "centroids name %q, which was never sent", post)
+		require.False(t, deleted[post], "centroids name %q, which was deleted", post)
+		w.hits["named"]++
+	}
+	for _, p := range snap.Partitions {
+		require.NotContains(t, string(p.Last.Record), "posts/", "the record of %s names a post", p.Partition)
+	}
+	for _, member := range snap.Slots {
+		require.NotContains(t, string(member), "posts/", "the sample names a post")
 	}
 	st, err := w.newProcess().stage.Totals(t.Context())
 	require.NoError(t, err)

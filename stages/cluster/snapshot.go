@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -58,8 +59,13 @@ type snapshotFile struct {
 	Snapshot Snapshot `json:"snapshot"`
 }
 
-// WriteSnapshot writes a file that ReadSnapshot reads.
+// WriteSnapshot writes a file that ReadSnapshot reads. It names no post: files
+// are kept for longer than anybody can delete from them.
 func WriteSnapshot(w io.Writer, o Origin, s Snapshot) error {
+	s, err := s.nameless(o.Dim)
+	if err != nil {
+		return fmt.Errorf("cluster: write a snapshot: %w", err)
+	}
 	z := gzip.NewWriter(w) // for its checksum
 	if err := errors.Join(json.NewEncoder(z).Encode(snapshotFile{Format: snapshotFormat, Origin: o, Snapshot: s}), z.Close()); err != nil {
 		return fmt.Errorf("cluster: write a snapshot: %w", err)
@@ -68,6 +74,8 @@ func WriteSnapshot(w io.Writer, o Origin, s Snapshot) error {
 }
 
 // ReadSnapshot reads a file, and checks all that a stage would read from it.
+// Posts that a file of an earlier version names are left out: they may have
+// been deleted since.
 func ReadSnapshot(r io.Reader) (Origin, Snapshot, error) {
 	f, err := readSnapshotFile(r)
 	if err != nil {
@@ -93,27 +101,48 @@ func readSnapshotFile(r io.Reader) (f snapshotFile, err error) {
 	if f.Format != snapshotFormat {
 		return f, fmt.Errorf("its format is %q, not %q", f.Format, snapshotFormat)
 	}
-	return f, f.check()
-}
-
-func (f *snapshotFile) check() error {
 	if f.Dim < 1 || f.Snapshot.Incarnation == "" {
-		return fmt.Errorf("it holds no state (dim %d)", f.Dim)
+		return f, fmt.Errorf("it holds no state (dim %d)", f.Dim)
 	}
 	if _, err := decodeState(f.Snapshot.State, f.Dim, f.Taken); err != nil {
-		return err
+		return f, err
 	}
-	for i, v := range f.Snapshot.Slots {
-		if _, err := decodeMember(v, f.Dim); err != nil {
-			return fmt.Errorf("%w (slot %d)", err, i)
+	f.Snapshot, err = f.Snapshot.nameless(f.Dim)
+	return f, err
+}
+
+// nameless returns the snapshot without post ids. It reads everything, and so
+// fails where a stage would.
+func (s Snapshot) nameless(dim int) (Snapshot, error) {
+	s.Rows, s.Slots, s.Partitions = maps.Clone(s.Rows), maps.Clone(s.Slots), slices.Clone(s.Partitions)
+	for id, v := range s.Rows {
+		r, err := decodeRow(v, dim)
+		if err != nil {
+			return s, fmt.Errorf("%w (cluster %s)", err, id)
+		}
+		r.nearest = nil
+		s.Rows[id] = r.encode()
+	}
+	for i, v := range s.Slots {
+		p, err := decodeMember(v, dim)
+		if err != nil {
+			return s, fmt.Errorf("%w (slot %d)", err, i)
+		}
+		s.Slots[i] = encodeMember(p)
+	}
+	for i, p := range s.Partitions {
+		r, err := decodeRecord(p.Last)
+		if err != nil {
+			return s, fmt.Errorf("%w (%s)", err, p.Partition)
+		}
+		if r == nil {
+			continue
+		}
+		if s.Partitions[i].Last.Record, err = r.encode(); err != nil {
+			return s, err
 		}
 	}
-	for _, p := range f.Snapshot.Partitions {
-		if _, err := decodeRecord(p.Last); err != nil {
-			return fmt.Errorf("%w (%s)", err, p.Partition)
-		}
-	}
-	return nil
+	return s, nil
 }
 
 // ErrHolds means that the store holds a state already.

@@ -3,6 +3,8 @@ package cluster_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
 	"testing"
 
 	"github.com/apache/arrow/go/v15/arrow/memory"
@@ -68,6 +70,43 @@ func TestRestoreReplacesOnlyWhatItHasSeen(t *testing.T) {
 	st, err := store.Load(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, "meanwhile", st.Incarnation)
+}
+
+// TestSnapshotsNameNoPosts, and restored ones fold on.
+func TestSnapshotsNameNoPosts(t *testing.T) {
+	t.Parallel()
+	store := clustertest.NewMemory(fixedNow)
+	m := clustertest.NewMixture(8, dim, 0.05, 1)
+	w := newWorker(t, smallConfig(), store, 0)
+	for i := range 100 {
+		w.send(partition(0), clustertest.Post{ID: fmt.Sprint("post-", i), Embeddings: [][]float32{m.Draw(i % 8)}})
+	}
+	require.NotEmpty(t, named(t, store))
+	snap, err := store.Snapshot(t.Context())
+	require.NoError(t, err)
+	var file bytes.Buffer
+	origin := cluster.Origin{Namespace: "n", ModelDigest: "d", Dim: dim, Taken: fixedNow()}
+	require.NoError(t, cluster.WriteSnapshot(&file, origin, snap))
+	require.NotEmpty(t, named(t, store), "the store keeps them")
+	_, snap, err = cluster.ReadSnapshot(&file)
+	require.NoError(t, err)
+	held, err := json.Marshal(snap)
+	require.NoError(t, err)
+	require.NotContains(t, string(held), "post-")
+	for _, v := range snap.Rows {
+		require.NotContains(t, string(v), "post-")
+	}
+
+	store.Lose()
+	require.NoError(t, cluster.Restore(t.Context(), store, snap, false))
+	require.Empty(t, named(t, store))
+	next := newWorker(t, smallConfig(), store, 0)
+	require.Equal(t, int64(100), next.claim.Cursor())
+	next.send(partition(0), clustertest.Post{ID: "post-100", Embeddings: [][]float32{m.Draw(0)}})
+	require.Equal(t, []string{"post-100"}, named(t, store))
+	totals, err := next.stage.Totals(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, uint64(101), totals.Count)
 }
 
 func FuzzReadSnapshot(f *testing.F) {

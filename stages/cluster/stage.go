@@ -179,6 +179,18 @@ func (s *Stage) doubt() {
 	}
 }
 
+// distrust has the centroids read again, as doubt does, for callers without
+// the turn.
+func (s *Stage) distrust(ctx context.Context) error {
+	giveBack, err := s.takeTurn(ctx)
+	if err != nil {
+		return err
+	}
+	defer giveBack()
+	s.doubt()
+	return nil
+}
+
 func (s *Stage) newTag() (tag [TagSize]byte, err error) {
 	s.randomMu.Lock()
 	defer s.randomMu.Unlock()

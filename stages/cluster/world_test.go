@@ -105,7 +105,13 @@ func newWorld(t *testing.T, seed uint64, rollback bool) *world {
 			if w.random.IntN(5) == 0 {
 				continue
 			}
-			post := clustertest.Post{Offset: o, ID: fmt.Sprint(i, "-", o)}
+			post := clustertest.Post{Offset: o, ID: fmt.Sprintf("posts/%d/%06d", i, o)}
+			if n := len(p.posts); n > 0 && w.random.IntN(4) == 0 {
+				// Mostly of a post that a centroid may still name.
+				post.Op, post.ID = schemas.OpDelete, p.posts[max(0, n-1-w.random.IntN(6))].ID
+				p.posts = append(p.posts, post)
+				continue
+			}
 			for range w.random.IntN(3) {
 				// Two components come late and two go early, so that
 				// centroids die and are born.

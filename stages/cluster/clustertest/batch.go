@@ -1,6 +1,7 @@
 package clustertest
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 
@@ -12,9 +13,10 @@ import (
 )
 
 // Post is one record of a batch and its pairs. A nil embedding is a pair that
-// failed.
+// failed. Op is a create where it is empty.
 type Post struct {
 	Offset     int64
+	Op         schemas.Op
 	ID         string
 	Label      schemas.Relation
 	Embeddings [][]float32
@@ -23,16 +25,17 @@ type Post struct {
 // NewBatch returns a batch as infer leaves it, with the columns that the
 // cluster stage reads. dim is the width of the embeddings.
 func NewBatch(alloc memory.Allocator, p schemas.Partition, span schemas.OffsetRange, dim int, posts []Post) *schemas.Batch {
-	offsets, ids := array.NewInt64Builder(alloc), array.NewStringBuilder(alloc)
+	offsets, ops, ids := array.NewInt64Builder(alloc), array.NewStringBuilder(alloc), array.NewStringBuilder(alloc)
 	post, index := array.NewInt32Builder(alloc), array.NewInt32Builder(alloc)
 	scores := array.NewFixedSizeListBuilder(alloc, schemas.Relations, arrow.PrimitiveTypes.Float32)
 	xs := array.NewFixedSizeListBuilder(alloc, int32(dim), arrow.PrimitiveTypes.Float32)
-	for _, b := range []array.Builder{offsets, ids, post, index, scores, xs} {
+	for _, b := range []array.Builder{offsets, ops, ids, post, index, scores, xs} {
 		defer b.Release()
 	}
 	score, x := scores.ValueBuilder().(*array.Float32Builder), xs.ValueBuilder().(*array.Float32Builder)
 	for row, r := range posts {
 		offsets.Append(r.Offset)
+		ops.Append(string(cmp.Or(r.Op, schemas.OpCreate)))
 		ids.Append(r.ID)
 		for i, e := range r.Embeddings {
 			post.Append(int32(row))
@@ -55,8 +58,12 @@ func NewBatch(alloc memory.Allocator, p schemas.Partition, span schemas.OffsetRa
 		}
 	}
 	b := schemas.NewBatch(p, span, table(
-		[]arrow.Field{{Name: schemas.RecordOffset, Type: arrow.PrimitiveTypes.Int64}, {Name: schemas.PostID, Type: arrow.BinaryTypes.String}},
-		offsets, ids))
+		[]arrow.Field{
+			{Name: schemas.RecordOffset, Type: arrow.PrimitiveTypes.Int64},
+			{Name: schemas.PostOp, Type: arrow.BinaryTypes.String},
+			{Name: schemas.PostID, Type: arrow.BinaryTypes.String},
+		},
+		offsets, ops, ids))
 	fields := append(schemas.PairFields()[:2:2], schemas.InferFields(dim)[0], schemas.InferFields(dim)[4])
 	b.SetPairs(table(fields, post, index, scores, xs))
 	return b
