@@ -7,6 +7,8 @@ require (
 	github.com/alicebob/miniredis/v2 v2.40.0 // the embedded Redis
 	github.com/apache/arrow/go/v15 v15.0.2 // the batch that flows between stages
 	github.com/cenkalti/backoff/v5 v5.0.3 // retries with backoff and jitter
+	github.com/cespare/xxhash/v2 v2.3.0 // near duplicates: hashes of word pairs
+	github.com/clipperhouse/uax29/v2 v2.7.0 // near duplicates: words by Unicode's rules
 	github.com/go-viper/mapstructure/v2 v2.5.0 // viper's decoder: hooks for errors that show key and value
 	github.com/hashicorp/golang-lru/v2 v2.0.7 // scaled images by digest
 	github.com/invopop/jsonschema v0.14.0 // JSON Schema files from the Go types
@@ -30,6 +32,7 @@ require (
 	golang.org/x/image v0.47.0 // WebP bitstreams
 	golang.org/x/net v0.62.0 // host names as the web reads them (IDNA)
 	golang.org/x/sync v0.24.0 // groups and semaphores
+	golang.org/x/text v0.43.0 // near duplicates: texts folded and normalised
 	pgregory.net/rapid v1.3.0 // tests: properties
 )
 
@@ -76,9 +79,7 @@ require (
 	github.com/bahlo/generic-list-go v0.2.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/buger/jsonparser v1.6.1 // indirect
-	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/chewxy/math32 v1.11.1 // indirect
-	github.com/clipperhouse/uax29/v2 v2.7.0 // indirect
 	github.com/cncf/xds/go v0.0.0-20260202195803-dba9d589def2 // indirect
 	github.com/envoyproxy/go-control-plane/envoy v1.39.0 // indirect
 	github.com/envoyproxy/protoc-gen-validate v1.3.3 // indirect
@@ -145,7 +146,6 @@ require (
 	golang.org/x/oauth2 v0.37.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/telemetry v0.0.0-20261010193011-f71dc92da45e // indirect
-	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/time v0.15.0 // indirect
 	golang.org/x/tools v0.52.0 // indirect
 	golang.org/x/xerrors v0.0.0-20240903120638-7835f813f4da // indirect
