@@ -153,7 +153,7 @@ func (r *run) start(i int, armed bool) error {
 		"kafka.session_timeout=" + sessionTimeout.String(), "kafka.heartbeat_interval=500ms", "kafka.rebalance_timeout=6s", "shutdown.timeout=4s",
 		"kafka.fetch_max_wait=50ms", "topics.partitions=3", "topics.replication_factor=1", "batch.max_rows=8",
 		"cluster.k=4", "cluster.bootstrap=48", "cluster.half_life=15", "cluster.report_every=0s",
-		"fetch.allow_networks=127.0.0.0/8", "fetch.ports=" + r.services.imagePort, "log.level=info",
+		"fetch.allow_networks=127.0.0.0/8", "fetch.ports=" + r.services.imagePort, "log.level=info", "ops.addr=",
 	} {
 		args = append(args, "--set", s)
 	}

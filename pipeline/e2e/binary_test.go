@@ -39,6 +39,8 @@ model:
   bundle: `+bundle+`
 topics:
   create: false
+ops:
+  addr: ""
 `), 0o600))
 
 	missing, err := exec.CommandContext(t.Context(), binary, "run", "-c", file).CombinedOutput()

@@ -34,7 +34,7 @@ func settingsOf(s services, bundle string, settings ...string) []string {
 		"kafka.brokers=" + s.brokers[0], "redis.addr=" + s.redis, "model.bundle=" + filepath.FromSlash(bundle),
 		"kafka.session_timeout=6s", "kafka.heartbeat_interval=500ms", "kafka.rebalance_timeout=10s", "shutdown.timeout=8s", "kafka.fetch_max_wait=50ms",
 		"topics.partitions=3", "topics.replication_factor=1", "batch.max_rows=16",
-		"cluster.k=8", "cluster.bootstrap=64", "cluster.report_every=0s",
+		"cluster.k=8", "cluster.bootstrap=64", "cluster.report_every=0s", "ops.addr=",
 	}, settings...)
 }
 

@@ -26,7 +26,7 @@ func call(args ...string) (status int, stdout, stderr string) {
 
 func TestDemoSummaryAddsUp(t *testing.T) {
 	t.Parallel()
-	status, out, errs := call("demo", "--json", "--set", "model.bundle="+bundle)
+	status, out, errs := call("demo", "--json", "--set", "model.bundle="+bundle, "--set", "ops.addr=")
 	require.Equal(t, 0, status, errs)
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	var s demo.Summary
