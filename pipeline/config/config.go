@@ -20,6 +20,7 @@ import (
 	"github.com/itrstream/itrstream/connectors/redis"
 	"github.com/itrstream/itrstream/pipeline/ops"
 	"github.com/itrstream/itrstream/stages/cluster"
+	"github.com/itrstream/itrstream/stages/collect"
 	"github.com/itrstream/itrstream/stages/decide"
 	"github.com/itrstream/itrstream/stages/decode"
 	"github.com/itrstream/itrstream/stages/infer"
@@ -41,6 +42,7 @@ type Config struct {
 	Redis    redis.Config      `mapstructure:"redis"`
 	Decide   decide.Config     `mapstructure:"decide"`
 	Privacy  Privacy           `mapstructure:"privacy"`
+	Collect  Collect           `mapstructure:"collect"`
 	Ops      ops.Config        `mapstructure:"ops"`
 	Tracing  ops.TracingConfig `mapstructure:"tracing"`
 	Log      Log               `mapstructure:"log"`
@@ -159,6 +161,7 @@ func Default() Config {
 		Redis:    redis.DefaultConfig(),
 		Decide:   decide.DefaultConfig(),
 		Privacy:  Privacy{Authors: Drop, Addresses: Keep},
+		Collect:  defaultCollect(),
 		Ops:      ops.DefaultConfig(),
 		Tracing:  ops.DefaultTracing(),
 		Log:      Log{Level: "info", Format: "text"},
@@ -186,6 +189,7 @@ func (c Config) Validate() error {
 		{"redis", c.Redis.Validate()},
 		{"decide", c.Decide.Validate()},
 		{"privacy", c.Privacy.validate()},
+		{"collect", c.Collect.Validate()},
 		{"ops", c.Ops.Validate()},
 		{"tracing", c.Tracing.Validate()},
 		{"log", c.Log.validate()},
@@ -196,6 +200,10 @@ func (c Config) Validate() error {
 	if c.Shutdown.Timeout >= c.Kafka.RebalanceTimeout {
 		errs = append(errs, fmt.Errorf("shutdown.timeout: %s: must be below kafka.rebalance_timeout (%s): the group waits no longer for a partition to be let go",
 			c.Shutdown.Timeout, c.Kafka.RebalanceTimeout))
+	}
+	if c.Collect.On() && c.Collect.HoldBytes < c.Media.MaxBytes {
+		errs = append(errs, fmt.Errorf("collect.hold_bytes: %d: must be media.max_bytes (%d) or more, or the largest images would never be collected",
+			c.Collect.HoldBytes, c.Media.MaxBytes))
 	}
 	return errors.Join(errs...)
 }
@@ -325,6 +333,10 @@ func (c Config) Digest(calibration string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	var selection *collect.Config
+	if c.Collect.On() {
+		selection = &c.Collect.Config
+	}
 	decides, err := json.Marshal(struct {
 		Decode      decode.Config
 		Media       []int64
@@ -332,7 +344,8 @@ func (c Config) Digest(calibration string) (string, error) {
 		Cluster     cluster.Config
 		Decide      decide.Config
 		Privacy     []string
-	}{c.Decode, []int64{c.Media.MaxBytes, c.Media.MaxPixels, int64(c.Media.MaxSide)}, calibration, c.Cluster.Config, c.Decide, []string{c.Privacy.Authors, c.Privacy.Addresses, key.ID()}})
+		Collect     *collect.Config
+	}{c.Decode, []int64{c.Media.MaxBytes, c.Media.MaxPixels, int64(c.Media.MaxSide)}, calibration, c.Cluster.Config, c.Decide, []string{c.Privacy.Authors, c.Privacy.Addresses, key.ID()}, selection})
 	if err != nil {
 		return "", fmt.Errorf("config: digest: %w", err)
 	}

@@ -1,0 +1,103 @@
+// Package condition runs what operators ask about results: CEL expressions
+// over schemas.Result and schemas.Pair, under their JSON names.
+//
+// Absent fields read as "", 0, false or an empty list; has(result.sensitive)
+// tells absent from false, as has(result.confidence) tells a post without any
+// relation from one that the model doubts. Numbers of different types compare.
+// Beside CEL's own functions there are those of its strings extension, such as
+// lowerAscii.
+//
+// Expressions see neither timings nor decisions: the same result must bring
+// the same answer whenever it is computed (invariant 6), and in whatever order rules are written.
+package condition
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/ext"
+
+	"github.com/itrstream/itrstream/schemas"
+)
+
+// maxCost bounds the work of one question, in CEL's units. Searching the
+// longest text with an ordinary regular expression stays below it; reaching it takes
+// some tens of milliseconds.
+const maxCost = 200_000
+
+// Condition is an expression ready to run. It is safe for concurrent use.
+type Condition struct {
+	program cel.Program
+}
+
+// OfResult compiles an expression over result.
+func OfResult(when string) (*Condition, error) {
+	return compile(when, cel.Variable("result", cel.ObjectType("schemas.Result")))
+}
+
+// OfPair compiles an expression over result and pair, one of its pairs.
+func OfPair(when string) (*Condition, error) {
+	return compile(when, cel.Variable("result", cel.ObjectType("schemas.Result")), cel.Variable("pair", cel.ObjectType("schemas.Pair")))
+}
+
+func compile(when string, over ...cel.EnvOption) (*Condition, error) {
+	if strings.TrimSpace(when) == "" {
+		return nil, errors.New("the expression is empty")
+	}
+	env, err := cel.NewEnv(append(over,
+		ext.NativeTypes(reflect.TypeFor[schemas.Result](), ext.ParseStructField(fieldName)),
+		cel.CrossTypeNumericComparisons(true),
+		cel.DefaultUTCTimeZone(true),
+		ext.Strings(),
+		cel.ASTValidators(cel.ValidateRegexLiterals(), cel.ValidateTimestampLiterals(), cel.ValidateDurationLiterals()),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("condition: %w", err)
+	}
+	ast, issues := env.Compile(when)
+	if issues.Err() != nil {
+		var faults []string
+		for _, fault := range issues.Errors() {
+			// CEL counts columns from 0.
+			faults = append(faults, fmt.Sprintf("line %d, column %d: %s",
+				fault.Location.Line(), fault.Location.Column()+1, fault.Message))
+		}
+		return nil, errors.New(strings.Join(faults, "; "))
+	}
+	if !ast.OutputType().IsExactType(cel.BoolType) {
+		return nil, fmt.Errorf("the expression is of type %v and must be true or false", ast.OutputType())
+	}
+	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxCost))
+	if err != nil {
+		return nil, fmt.Errorf("condition: %w", err)
+	}
+	return &Condition{program: program}, nil
+}
+
+// fieldName gives fields their names on the wire and hides those whose values
+// differ from one run to the next.
+func fieldName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	if name == "timings_ms" || name == "decisions" {
+		return ""
+	}
+	return name
+}
+
+// Holds answers for a result, and for one of its pairs if the expression is
+// about one. An error is the expression's: it cannot be answered here. It may
+// quote what the post says.
+func (c *Condition) Holds(r *schemas.Result, p *schemas.Pair) (bool, error) {
+	over := map[string]any{"result": r}
+	if p != nil {
+		over["pair"] = p
+	}
+	out, _, err := c.program.Eval(over)
+	if err != nil {
+		return false, err
+	}
+	return out.Value() == true, nil
+}
