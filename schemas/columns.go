@@ -30,7 +30,7 @@ const (
 )
 
 // Columns of Batch.Pairs. Decode writes the first group, media the second,
-// infer the third, cluster the fourth. A pair with a PairFailure is null in
+// infer the third, cluster the fourth, collect the last. A pair with a PairFailure is null in
 // every column of the stages after the one that failed it. A pair has a URL or
 // an image or neither, never both: a result must not name a URL whose bytes
 // were not the ones judged.
@@ -57,6 +57,8 @@ const (
 	PairDistance      = "pair_distance"         // float32, nullable: squared distance to the centroid
 	PairNovelty       = "pair_novelty"          // bool, nullable: far outside its cluster
 	PairClusterVer    = "pair_centroid_version" // int64, nullable: version of the centroids that assigned
+
+	PairSelected = "pair_selected" // struct<reason: utf8, probability: float64>, nullable: it is chosen for the data set
 )
 
 var (
@@ -68,6 +70,10 @@ var (
 		arrow.Field{Name: "rule", Type: arrow.BinaryTypes.String},
 		arrow.Field{Name: "topic", Type: arrow.BinaryTypes.String, Nullable: true},
 		arrow.Field{Name: "error", Type: arrow.BinaryTypes.String, Nullable: true},
+	)
+	selectedType = arrow.StructOf(
+		arrow.Field{Name: "reason", Type: arrow.BinaryTypes.String},
+		arrow.Field{Name: "probability", Type: arrow.PrimitiveTypes.Float64},
 	)
 )
 
@@ -147,4 +153,9 @@ func ClusterFields() []arrow.Field {
 // DecideFields are the columns that decide adds to Posts.
 func DecideFields() []arrow.Field {
 	return []arrow.Field{{Name: PostDecisions, Type: arrow.ListOf(decisionType), Nullable: true}}
+}
+
+// CollectFields are the columns that collect adds to Pairs.
+func CollectFields() []arrow.Field {
+	return []arrow.Field{{Name: PairSelected, Type: selectedType, Nullable: true}}
 }

@@ -61,7 +61,7 @@ func ResultAt(b *Batch, row int, m ResultMeta, now time.Time) Result {
 		Op:           Op(stringAt(posts, PostOp, row)),
 		PostID:       stringAt(posts, PostID, row),
 		Text:         stringAt(posts, PostText, row),
-		Langs:        langsAt(posts, row),
+		Langs:        listAt(posts, PostLangs, row),
 		ParentID:     stringAt(posts, PostParent, row),
 		URI:          stringAt(posts, PostURI, row),
 		Version:      stringAt(posts, PostVersion, row),
@@ -121,6 +121,31 @@ func PairsOf(b *Batch, row int) (first, end int) {
 	}
 	return first, end
 }
+
+// SelectedAt returns why a row of Pairs is chosen for the data set, if it is.
+func SelectedAt(b *Batch, row int) (Selected, bool) {
+	column := colIf[*array.Struct](b.Pairs(), PairSelected)
+	if column == nil || column.IsNull(row) {
+		return Selected{}, false
+	}
+	return Selected{
+		Reason:      stringIn(column.Field(0).(*array.String), row),
+		Probability: column.Field(1).(*array.Float64).Value(row),
+	}, true
+}
+
+// OptOutsAt returns the uses that the author of a row of Posts reserves.
+func OptOutsAt(b *Batch, row int) []string { return listAt(b.Posts(), PostOptOuts, row) }
+
+// LicenseAt returns the licence of a row of Posts, empty when it names none.
+func LicenseAt(b *Batch, row int) string { return stringAt(b.Posts(), PostLicense, row) }
+
+// SourceAt returns where a row of Posts comes from, empty when it does not
+// say.
+func SourceAt(b *Batch, row int) string { return stringAt(b.Posts(), PostSource, row) }
+
+// LangsAt returns the language tags of a row of Posts.
+func LangsAt(b *Batch, row int) []string { return listAt(b.Posts(), PostLangs, row) }
 
 // MillisOf converts durations to milliseconds with microsecond precision.
 func MillisOf(t Timings, total time.Duration) Millis {
@@ -230,18 +255,18 @@ func BestRelation(scores *array.FixedSizeList, row int) Relation {
 	return best
 }
 
-func langsAt(posts arrow.Record, row int) []string {
-	list := Col[*array.List](posts, PostLangs)
+func listAt(posts arrow.Record, name string, row int) []string {
+	list := Col[*array.List](posts, name)
 	if list.IsNull(row) {
 		return nil
 	}
 	values := list.ListValues().(*array.String)
 	start, end := list.ValueOffsets(row)
-	langs := make([]string, 0, end-start)
+	out := make([]string, 0, end-start)
 	for i := int(start); i < int(end); i++ {
-		langs = append(langs, strings.Clone(values.Value(i)))
+		out = append(out, strings.Clone(values.Value(i)))
 	}
-	return langs
+	return out
 }
 
 func decisionsAt(posts arrow.Record, row int) []Decision {
