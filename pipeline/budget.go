@@ -19,14 +19,16 @@ type budget struct {
 	batches, bytes *semaphore.Weighted
 	maxBytes       int64
 	rowBytes       int64 // pixels and embedding of a pair
+	metrics        *Metrics
 }
 
-func newBudget(q config.Queue, rowBytes int64) *budget {
+func newBudget(q config.Queue, rowBytes int64, m *Metrics) *budget {
 	return &budget{
 		batches:  semaphore.NewWeighted(int64(q.MaxBatches)),
 		bytes:    semaphore.NewWeighted(q.MaxBytes),
 		maxBytes: q.MaxBytes,
 		rowBytes: rowBytes,
+		metrics:  m,
 	}
 }
 
@@ -51,7 +53,9 @@ func (b *budget) admit(ctx context.Context, batch *schemas.Batch) (*flight, erro
 		b.batches.Release(1)
 		return nil, fmt.Errorf("waiting for bytes in the queue: %w", err)
 	}
+	b.metrics.queued(1, size)
 	return &flight{batch: batch, free: func() {
+		b.metrics.queued(-1, -size)
 		b.bytes.Release(size)
 		b.batches.Release(1)
 	}}, nil

@@ -22,7 +22,7 @@ func TestAFullQueueStopsTheNextBatch(t *testing.T) {
 			t.Parallel()
 			alloc := memory.NewCheckedAllocator(memory.NewGoAllocator())
 			defer alloc.AssertSize(t, 0)
-			b := newBudget(queue, 1<<10)
+			b := newBudget(queue, 1<<10, nil)
 			first, err := b.admit(t.Context(), schematest.NewBatch(t, alloc, schematest.Values(`{}`)...))
 			require.NoError(t, err)
 
@@ -44,7 +44,7 @@ func TestABatchCostsItsBytesAndWhatItsPairsWillTake(t *testing.T) {
 	t.Parallel()
 	alloc := memory.NewCheckedAllocator(memory.NewGoAllocator())
 	defer alloc.AssertSize(t, 0)
-	b := newBudget(config.Default().Queue, 1000)
+	b := newBudget(config.Default().Queue, 1000, nil)
 	batch := schematest.Decoded(t, alloc, []string{
 		`{"record_offset":0,"record_value":"AAAA","post_op":"create","post_id":"a"}`,
 	}, []string{`{"pair_post":0,"pair_index":0}`, `{"pair_post":0,"pair_index":1}`})

@@ -39,6 +39,7 @@ type chain struct {
 	claim *cluster.Claim
 	sink  kafka.Sink
 	log   *slog.Logger
+	steps map[string]*step
 
 	emitted  int64 // K, as claimed
 	folded   int64 // R, as claimed
@@ -52,6 +53,7 @@ type chain struct {
 func (r *runner) handle(ctx context.Context, a *kafka.Assignment) error {
 	log := r.log.With("topic", a.Partition.Topic, "partition", a.Partition.ID)
 	log.InfoContext(ctx, "partition assigned", "generation", a.Generation)
+	defer r.metrics.Lag.Drop(a.Partition)
 	for again := 0; ; again++ {
 		began := r.now()
 		err := r.attempt(ctx, a, log)
@@ -104,7 +106,10 @@ func (r *runner) confirm(ctx context.Context, a *kafka.Assignment, log *slog.Log
 // has ended and everything in flight is done.
 func (r *runner) attempt(ctx context.Context, a *kafka.Assignment, log *slog.Logger) error {
 	c := &chain{runner: r, a: a, log: log}
-	err := stages.Usual.Retry(ctx, log, "claiming the partition", func() error { return c.take(ctx) })
+	defer c.openSteps()()
+	err := c.steps[stepClaim].run(ctx, a.Partition, func(ctx context.Context) error {
+		return stages.Usual.Retry(ctx, log, "claiming the partition", func() error { return c.take(ctx) })
+	})
 	if err != nil {
 		return err
 	}
@@ -127,8 +132,11 @@ func (r *runner) attempt(ctx context.Context, a *kafka.Assignment, log *slog.Log
 	decoded, seen, labelled := make(chan *flight), make(chan *flight), make(chan *flight, 1)
 	watching, done := context.WithCancel(work)
 	g.Go(func() error { defer close(decoded); return c.source(ctx, work, decoded) })
-	g.Go(func() error { defer close(seen); return c.pass(work, "media", r.media, mediaTime, decoded, seen) })
-	g.Go(func() error { defer close(labelled); return c.pass(work, "infer", r.infer, inferTime, seen, labelled) })
+	g.Go(func() error { defer close(seen); return c.pass(work, stageMedia, r.media, mediaTime, decoded, seen) })
+	g.Go(func() error {
+		defer close(labelled)
+		return c.pass(work, stageInfer, r.infer, inferTime, seen, labelled)
+	})
 	g.Go(func() error { defer done(); return c.finish(work, labelled) })
 	g.Go(func() error { return c.watch(watching) })
 	err = g.Wait()
@@ -170,6 +178,7 @@ func (c *chain) take(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	c.metrics.Lag.Set(c.a.Partition, max(committed, at.Start))
 	if c.claim, err = c.cluster.Claim(ctx, c.a.Partition, at); err != nil {
 		return err
 	}
@@ -211,9 +220,11 @@ func (c *chain) source(ctx, work context.Context, out chan<- *flight) error {
 	from := min(c.emitted, c.folded)
 	for {
 		var b *schemas.Batch
-		err := stages.Usual.Retry(ctx, c.log, "fetching", func() (err error) {
-			b, err = fetcher.Next(ctx, from, c.cut(from))
-			return err
+		err := c.steps[stepFetch].run(ctx, offset(from), func(ctx context.Context) error {
+			return stages.Usual.Retry(ctx, c.log, "fetching", func() (err error) {
+				b, err = fetcher.Next(ctx, from, c.cut(from))
+				return err
+			})
 		})
 		var gone *kafka.OffsetRangeError
 		switch {
@@ -231,7 +242,7 @@ func (c *chain) source(ctx, work context.Context, out chan<- *flight) error {
 		}
 		stages.Reach(ctx, stages.AfterPoll)
 		from = b.Offsets.End
-		if b.Timings.Decode, err = c.timed(work, "decode", c.decode, b); err != nil {
+		if b.Timings.Decode, err = c.timed(work, stageDecode, c.decode, b); err != nil {
 			b.Release()
 			return err
 		}
@@ -278,12 +289,9 @@ func (c *chain) pass(
 }
 
 func (c *chain) timed(ctx context.Context, name string, s stages.Stage, b *schemas.Batch) (time.Duration, error) {
-	began := c.now()
-	err := stages.Usual.Retry(ctx, c.log, name, func() error { return s.Process(ctx, b) })
-	if err != nil {
-		return 0, fmt.Errorf("%s of offsets %s: %w", name, b.Offsets, err)
-	}
-	return c.now().Sub(began), nil
+	return c.steps[name].time(ctx, b, func(ctx context.Context) error {
+		return stages.Usual.Retry(ctx, c.log, name, func() error { return s.Process(ctx, b) })
+	})
 }
 
 // finish folds, decides, emits and commits, batch after batch: one is
@@ -301,24 +309,37 @@ func (c *chain) finish(work context.Context, in <-chan *flight) error {
 
 func (c *chain) finishOne(ctx context.Context, b *schemas.Batch) error {
 	stages.Reach(ctx, stages.BeforeFold)
-	began := c.now()
 	fold := c.claim.Fold
 	if b.Offsets.End <= c.claim.Cursor() {
 		fold = c.claim.Recall
 	}
-	if err := stages.Usual.Retry(ctx, c.log, "cluster", func() error { return fold(ctx, b) }); err != nil {
+	var err error
+	b.Timings.Cluster, err = c.steps[stageCluster].time(ctx, b, func(ctx context.Context) error {
+		return stages.Usual.Retry(ctx, c.log, stageCluster, func() error { return fold(ctx, b) })
+	})
+	if err != nil {
 		return err
 	}
 	stages.Reach(ctx, stages.AfterFold)
-	b.Timings.Cluster = c.now().Sub(began)
 	c.position.Store(c.claim.Cursor())
 	if b.Offsets.First < c.emitted {
 		c.log.InfoContext(ctx, "folded again, for Redis had lost it", "offsets", b.Offsets.String())
 		return nil
 	}
-	if err := c.decide.Process(ctx, b); err != nil {
-		return fmt.Errorf("decide of offsets %s: %w", b.Offsets, err)
+	if _, err := c.timed(ctx, stageDecide, c.decide, b); err != nil {
+		return err
 	}
+	if _, err := c.steps[stageEmit].time(ctx, b, func(ctx context.Context) error { return c.emitOne(ctx, b) }); err != nil {
+		return err
+	}
+	c.metrics.Lag.Set(c.a.Partition, b.Offsets.End)
+	c.metrics.committed(b, c.now())
+	c.progress.count(b)
+	return nil
+}
+
+// emitOne emits and commits what became of a batch.
+func (c *chain) emitOne(ctx context.Context, b *schemas.Batch) error {
 	records, err := c.emit.records(b)
 	if err != nil {
 		return err
@@ -330,11 +351,7 @@ func (c *chain) finishOne(ctx context.Context, b *schemas.Batch) error {
 		c.log.WarnContext(ctx, "cutting a dead letter that its topic does not take", "offsets", b.Offsets.String(), "error", err)
 		err = c.sink.Emit(ctx, c.emit.cutDeadLetters(records, large.Limit), b.Offsets.End, c.metadata)
 	}
-	if err != nil {
-		return fmt.Errorf("emit of offsets %s: %w", b.Offsets, err)
-	}
-	c.progress.count(b)
-	return nil
+	return err
 }
 
 // watch ends the chain when Redis has gone back behind it.

@@ -126,6 +126,14 @@ func (m *Metrics) progressed(now time.Time) {
 	m.progress.Set(float64(now.UnixMilli()) / 1000)
 }
 
+// queued counts a batch that came between fetch and commit, or left.
+func (m *Metrics) queued(batches int, bytes int64) {
+	if m != nil {
+		m.queueBatches.Add(float64(batches))
+		m.queueBytes.Add(float64(bytes))
+	}
+}
+
 func (m *Metrics) took(stage string, d time.Duration) { m.stages[stage].Observe(d.Seconds()) }
 
 // committed counts what a batch became.

@@ -15,6 +15,7 @@ import (
 	"github.com/itrstream/itrstream/connectors/redis"
 	"github.com/itrstream/itrstream/model"
 	"github.com/itrstream/itrstream/pipeline/config"
+	"github.com/itrstream/itrstream/pipeline/ops"
 	"github.com/itrstream/itrstream/schemas"
 	"github.com/itrstream/itrstream/stages/cluster"
 	"github.com/itrstream/itrstream/stages/decide"
@@ -28,6 +29,8 @@ type Settings struct {
 	Log   *slog.Logger
 	Now   func() time.Time
 	Alloc memory.Allocator
+	// Version is that of the build, for a metric.
+	Version string
 }
 
 // runner is what all partitions of a process share.
@@ -44,6 +47,8 @@ type runner struct {
 	decide      *decide.Stage
 	emit        *emitter
 	budget      *budget
+	metrics     *Metrics
+	health      *ops.Health
 	progress    progress
 	modelDigest string
 }
@@ -63,6 +68,12 @@ func Run(ctx context.Context, cfg config.Config, s Settings) error {
 }
 
 func run(ctx context.Context, cfg config.Config, s Settings) (err error) {
+	w, err := startWatch(ctx, cfg, s)
+	if err != nil {
+		return err
+	}
+	defer w.listener.Close()
+
 	services, err := StartEmbedded(&cfg)
 	if err != nil {
 		return err
@@ -70,7 +81,9 @@ func run(ctx context.Context, cfg config.Config, s Settings) (err error) {
 	defer services.Close()
 	services.announce(ctx, s.Log)
 
-	client, err := kafka.Dial(ctx, cfg.Kafka, kafka.Settings{Log: s.Log, Now: s.Now})
+	client, err := kafka.Dial(ctx, cfg.Kafka, kafka.Settings{
+		Log: s.Log, Now: s.Now, Metrics: w.metrics.Kafka, Joined: w.joined,
+	})
 	if err != nil {
 		return err
 	}
@@ -85,20 +98,21 @@ func run(ctx context.Context, cfg config.Config, s Settings) (err error) {
 	defer func() { err = errors.Join(err, rdb.Close()) }()
 
 	m, err := model.Open(cfg.Model.Bundle, model.Options{ //nolint:contextcheck // opening ends by itself; its warm-up runs need no context
-		Library: cfg.Model.Library, Device: cfg.Model.Device, Threads: cfg.Model.Threads, Calibration: cfg.Model.Calibration, Log: s.Log,
+		Library: cfg.Model.Library, Device: cfg.Model.Device, Threads: cfg.Model.Threads, Calibration: cfg.Model.Calibration, Log: s.Log, Metrics: w.metrics.Model,
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
+	w.warm(m)
 
-	web, err := fetcher.New(cfg.Fetch, fetcher.Settings{MaxBytes: cfg.Media.MaxBytes, Log: s.Log})
+	web, err := fetcher.New(cfg.Fetch, fetcher.Settings{MaxBytes: cfg.Media.MaxBytes, Log: s.Log, Metrics: w.metrics.Fetch})
 	if err != nil {
 		return err
 	}
 	defer web.Close()
 
-	r := &runner{cfg: cfg, log: s.Log, now: s.Now, alloc: s.Alloc, client: client, modelDigest: m.Digest()}
+	r := &runner{cfg: cfg, log: s.Log, now: s.Now, alloc: s.Alloc, client: client, metrics: w.metrics, health: w.health, modelDigest: m.Digest()}
 	if err := r.build(ctx, m, web, rdb); err != nil {
 		return err
 	}
@@ -111,6 +125,8 @@ func run(ctx context.Context, cfg config.Config, s Settings) (err error) {
 	defer others.Wait()
 	defer stop()
 	others.Go(func() { r.progress.report(beside, s.Log) })
+	others.Go(func() { w.metrics.Lag.Run(beside, client.Ends) })
+	others.Go(func() { w.pingRedis(beside, rdb) })
 	if dir := cfg.Cluster.Snapshots.Dir; dir != "" {
 		kept, err := newSnapshots(rdb.Store(cfg.Namespace(), m.Digest()),
 			cluster.Origin{Namespace: cfg.Namespace(), ModelDigest: m.Digest(), Dim: m.Dim()}, dir)
@@ -152,12 +168,12 @@ func (r *runner) build(ctx context.Context, m *model.Model, web media.Fetcher, r
 	}); err != nil {
 		return err
 	}
-	if r.infer, err = infer.New(cfg.Infer, infer.Settings{Encoder: m, Alloc: r.alloc, Log: r.log}); err != nil {
+	if r.infer, err = infer.New(cfg.Infer, infer.Settings{Encoder: m, Alloc: r.alloc, Log: r.log, Metrics: r.metrics.Infer}); err != nil {
 		return err
 	}
 	if r.cluster, err = cluster.New(cfg.Cluster.Config, cluster.Settings{
 		Store: rdb.Store(cfg.Namespace(), m.Digest()), Namespace: cfg.Namespace(), ModelDigest: m.Digest(),
-		Dim: m.Dim(), Now: r.now, Log: r.log, Alloc: r.alloc,
+		Dim: m.Dim(), Now: r.now, Log: r.log, Metrics: r.metrics.Cluster, Alloc: r.alloc,
 	}); err != nil {
 		return err
 	}
@@ -170,6 +186,6 @@ func (r *runner) build(ctx context.Context, m *model.Model, web media.Fetcher, r
 		return fmt.Errorf("queue.max_bytes: %d: must be %d or more, for batch.max_rows (%d) posts of decode.max_images (%d) images, %d bytes each: raise it, or lower one of those",
 			cfg.Queue.MaxBytes, most, cfg.Batch.MaxRows, cfg.Decode.MaxImages, rowBytes)
 	}
-	r.budget = newBudget(cfg.Queue, rowBytes)
+	r.budget = newBudget(cfg.Queue, rowBytes, r.metrics)
 	return nil
 }

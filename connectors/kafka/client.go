@@ -34,6 +34,7 @@ type Client struct {
 	log       *slog.Logger
 	now       func() time.Time
 	metrics   *Metrics
+	joined    func(partitions int)
 	codec     compress.Compression
 	addr      net.Addr
 	tls       *tls.Config
@@ -71,6 +72,7 @@ func Dial(ctx context.Context, cfg Config, set Settings) (*Client, error) {
 		log:     set.Log,
 		now:     set.Now,
 		metrics: set.Metrics,
+		joined:  set.Joined,
 		codec:   codecs[cfg.Compression],
 		addr:    kafkago.TCP(cfg.Brokers...),
 		limits:  make(map[string]int),
@@ -80,6 +82,9 @@ func Dial(ctx context.Context, cfg Config, set Settings) (*Client, error) {
 	}
 	if c.now == nil {
 		c.now = time.Now
+	}
+	if c.joined == nil {
+		c.joined = func(int) {}
 	}
 	c.tls, c.sasl = tlsConfig, mechanism
 	c.transport = c.newTransport(metadataTTL)

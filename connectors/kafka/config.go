@@ -167,4 +167,7 @@ type Settings struct {
 	Now func() time.Time // nil: the clock
 	// Metrics may be nil.
 	Metrics *Metrics
+	// Joined is told of each generation of the group how many partitions it
+	// gives to Consume, and −1 when it ends; nil: nobody asks.
+	Joined func(partitions int)
 }

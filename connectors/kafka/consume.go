@@ -180,6 +180,13 @@ func (m *membership) generation(ctx, over context.Context, gen *kafkago.Generati
 	}
 	m.c.log.Info("kafka: joined", "group", gen.GroupID, "generation", gen.ID, "assignments", gen.Assignments)
 
+	given := 0
+	for _, parts := range gen.Assignments {
+		given += len(parts)
+	}
+	m.c.joined(given)
+	defer m.c.joined(-1)
+
 	draining, returned := context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
 		handlers.Wait()

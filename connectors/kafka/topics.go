@@ -202,6 +202,36 @@ func (c *Client) intConfig(ctx context.Context, kind kafkago.ResourceType, resou
 	return 0, false, fmt.Errorf("kafka: %s: the broker does not tell", doing)
 }
 
+// Ends returns the offset that the next record of each partition gets. What
+// the brokers do not tell is left out, and the error says why.
+func (c *Client) Ends(ctx context.Context, partitions []schemas.Partition) (map[schemas.Partition]int64, error) {
+	asked := make(map[string][]kafkago.OffsetRequest)
+	for _, p := range partitions {
+		asked[p.Topic] = append(asked[p.Topic], kafkago.LastOffsetOf(int(p.ID)))
+	}
+	call, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	const doing = "asking for the ends of partitions"
+	res, err := c.admin.ListOffsets(call, &kafkago.ListOffsetsRequest{Topics: asked})
+	if err != nil {
+		return nil, classify(ctx, doing, err)
+	}
+	ends := make(map[schemas.Partition]int64, len(partitions))
+	for topic, told := range res.Topics {
+		for _, o := range told {
+			if o.Error != nil {
+				err = errors.Join(err, classify(ctx, doing, o.Error))
+				continue
+			}
+			ends[schemas.Partition{Topic: topic, ID: int32(o.Partition)}] = o.LastOffset //nolint:gosec // from an int32
+		}
+	}
+	if err == nil && len(ends) < len(partitions) {
+		err = &stages.Transient{Err: fmt.Errorf("kafka: %s: the brokers left out %d of %d", doing, len(partitions)-len(ends), len(partitions))}
+	}
+	return ends, err
+}
+
 // Bounds returns the first offset that p's log holds and the one that the
 // next record gets.
 func (c *Client) Bounds(ctx context.Context, p schemas.Partition) (logStart, logEnd int64, err error) {

@@ -73,6 +73,11 @@ func Dial(ctx context.Context, c Config, s Settings) (*Client, error) {
 	return cl, nil
 }
 
+// Ping asks whether the server answers.
+func (c *Client) Ping(ctx context.Context) error {
+	return c.classify("ping", c.rdb.Ping(ctx).Err())
+}
+
 // Close closes the connections.
 func (c *Client) Close() error {
 	if err := c.rdb.Close(); err != nil && !errors.Is(err, goredis.ErrClosed) {

@@ -16,8 +16,8 @@ const waitingGrace = 5 * time.Second
 //
 // Alive means that no activity has worked on one thing for longer than
 // Config.StuckAfter: a restart may help. An activity that waits for something outside is
-// alive however long that takes, for a restart would only wait again; but the process is not
-// ready. Ready means that every condition holds, too.
+// alive however long that takes, as long as it keeps trying, for a restart would only wait again;
+// but the process is not ready. Ready means that every condition holds, too.
 type Health struct {
 	stuckAfter time.Duration
 	now        func() time.Time
@@ -72,8 +72,8 @@ type Activity struct {
 
 	mu      sync.Mutex
 	on      fmt.Stringer // nil: idle
-	began   time.Time
-	waiting error // why it cannot go on; nil: it does
+	alive   time.Time    // when it began, or last said that it waits
+	waiting error        // why it cannot go on; nil: it does
 	since   time.Time
 }
 
@@ -91,7 +91,7 @@ func (h *Health) Watch(name string) *Activity {
 func (a *Activity) Begin(on fmt.Stringer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.on, a.began, a.waiting = on, a.h.now(), nil
+	a.on, a.alive, a.waiting = on, a.h.now(), nil
 }
 
 // End says that it is done with that.
@@ -101,16 +101,14 @@ func (a *Activity) End() {
 	a.on, a.waiting = nil, nil
 }
 
-// Wait says that something outside is away, and why; nil, that it is back.
-// Time that passed waiting is not held against the activity.
+// Wait says that something outside is away, and why; nil, that it is back. An
+// activity that waits says so at every try, which is a sign of life.
 func (a *Activity) Wait(why error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	switch now := a.h.now(); {
-	case why == nil:
-		a.began = now
-	case a.waiting == nil:
-		a.since = now
+	a.alive = a.h.now()
+	if a.waiting == nil {
+		a.since = a.alive
 	}
 	a.waiting = why
 }
@@ -126,8 +124,8 @@ func (a *Activity) Close() {
 func (a *Activity) stuck(now time.Time) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if took := now.Sub(a.began); a.on != nil && a.waiting == nil && took > a.h.stuckAfter {
-		return fmt.Sprintf("%s has worked on %s for %s and does not get on", a.name, a.on, took.Round(time.Second))
+	if took := now.Sub(a.alive); a.on != nil && took > a.h.stuckAfter {
+		return fmt.Sprintf("%s has been on %s for %s without getting on", a.name, a.on, took.Round(time.Second))
 	}
 	return ""
 }

@@ -1,0 +1,61 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/itrstream/itrstream/pipeline/ops"
+	"github.com/itrstream/itrstream/schemas"
+	"github.com/itrstream/itrstream/stages"
+)
+
+// Steps of a chain that are no stage of a batch.
+const (
+	stepClaim = "claim"
+	stepFetch = "fetch"
+)
+
+// step is one part of a chain's work as metrics and health see it.
+type step struct {
+	name     string
+	chain    *chain
+	activity *ops.Activity
+}
+
+// openSteps makes the steps of a chain, and returns what forgets them.
+func (c *chain) openSteps() (forget func()) {
+	c.steps = make(map[string]*step)
+	for _, name := range []string{stepClaim, stepFetch, stageDecode, stageMedia, stageInfer, stageCluster, stageDecide, stageEmit} {
+		c.steps[name] = &step{name: name, chain: c, activity: c.health.Watch(c.a.Partition.String() + ": " + name)}
+	}
+	return func() {
+		for _, s := range c.steps {
+			s.activity.Close()
+		}
+	}
+}
+
+// run does something while health watches. Retries below it tell health that
+// they wait.
+func (s *step) run(ctx context.Context, on fmt.Stringer, do func(context.Context) error) error {
+	s.activity.Begin(on)
+	defer s.activity.End()
+	return do(stages.WithWaiting(ctx, s.activity.Wait))
+}
+
+// time runs a stage over a batch and measures it.
+func (s *step) time(ctx context.Context, b *schemas.Batch, do func(context.Context) error) (time.Duration, error) {
+	began := s.chain.now()
+	if err := s.run(ctx, b.Offsets, do); err != nil {
+		return 0, fmt.Errorf("%s of offsets %s: %w", s.name, b.Offsets, err)
+	}
+	took := s.chain.now().Sub(began)
+	s.chain.metrics.took(s.name, took)
+	return took, nil
+}
+
+// offset is where a fetch reads on.
+type offset int64
+
+func (o offset) String() string { return fmt.Sprintf("offset %d", int64(o)) }
