@@ -55,7 +55,7 @@ func compressedXMP(data []byte) []byte {
 			return nil
 		}
 		// What is read before an error counts, too.
-		xmp, _ := io.ReadAll(io.LimitReader(z, maxXMP)) //nolint:errcheck // see above
+		xmp, _ := io.ReadAll(io.LimitReader(z, maxXMP))
 		return xmp
 	}
 	return nil

@@ -43,6 +43,9 @@ func deflated(t testing.TB, text string) string {
 	return b.String()
 }
 
+// short takes the checksum off, and a little more.
+func short(s string) string { return s[:len(s)-6] }
+
 func TestReserved(t *testing.T) {
 	t.Parallel()
 	const plain, packed = "XML:com.adobe.xmp\x00\x00\x00\x00\x00", "XML:com.adobe.xmp\x00\x01\x00en\x00xmp\x00"
@@ -62,7 +65,7 @@ func TestReserved(t *testing.T) {
 		"PNG, plain":               {withChunk(t, "iTXt", plain+xmp("DMI-PROHIBITED")), true},
 		"PNG, compressed":          {withChunk(t, "iTXt", packed+deflated(t, xmp("DMI-PROHIBITED"))), true},
 		"PNG, compressed, allowed": {withChunk(t, "iTXt", packed+deflated(t, xmp("DMI-ALLOWED"))), false},
-		"PNG, cut off inside":      {withChunk(t, "iTXt", packed+deflated(t, xmp("DMI-PROHIBITED")+strings.Repeat("x", 5000))[:300]), true},
+		"PNG, cut off inside":      {withChunk(t, "iTXt", packed+short(deflated(t, xmp("DMI-PROHIBITED")))), true},
 		"PNG, a bomb":              {withChunk(t, "iTXt", packed+deflated(t, strings.Repeat("\x00", 50<<20)+xmp("DMI-PROHIBITED"))), false},
 		"PNG, no zlib":             {withChunk(t, "iTXt", packed+"nonsense"), false},
 		"PNG, no XMP":              {withChunk(t, "iTXt", "Comment\x00\x00\x00\x00\x00hello"), false},
