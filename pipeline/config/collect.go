@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/itrstream/itrstream/connectors/dataset/bucket"
+	"github.com/itrstream/itrstream/pipeline/collector/duplicates"
 	"github.com/itrstream/itrstream/stages/collect"
 )
 
@@ -26,20 +27,8 @@ type Collect struct {
 	ShardRows  int           `mapstructure:"shard_rows"`
 	ShardBytes int64         `mapstructure:"shard_bytes"`
 	ShardEvery time.Duration `mapstructure:"shard_every"`
-	Duplicates Duplicates    `mapstructure:"duplicates"`
-}
-
-// Duplicates says when a pair is near another: when both its image and its
-// text are.
-type Duplicates struct {
-	// Capacity is how many of the newest rows are remembered; 0: duplicates
-	// stay.
-	Capacity int `mapstructure:"capacity"`
-	// ImageDistance is how many of the 64 bits of two perceptual hashes may
-	// differ.
-	ImageDistance int `mapstructure:"image_distance"`
-	// TextSimilarity is the least share of common word sequences, from 0 to 1.
-	TextSimilarity float64 `mapstructure:"text_similarity"`
+	// Duplicates says when a pair is near one that the data set has.
+	Duplicates duplicates.Config `mapstructure:"duplicates"`
 }
 
 func defaultCollect() Collect {
@@ -50,7 +39,7 @@ func defaultCollect() Collect {
 		ShardRows:  10_000,
 		ShardBytes: 256 << 20,
 		ShardEvery: 10 * time.Minute,
-		Duplicates: Duplicates{Capacity: 1_000_000, ImageDistance: 6, TextSimilarity: 0.8},
+		Duplicates: duplicates.DefaultConfig(),
 	}
 }
 
@@ -81,9 +70,6 @@ func (c Collect) Validate() error {
 	check(c.ShardRows >= 1 && c.ShardRows <= 1_000_000, "shard_rows", c.ShardRows, "between 1 and 1000000")
 	check(c.ShardBytes >= 1<<20 && c.ShardBytes <= 16<<30, "shard_bytes", c.ShardBytes, fmt.Sprintf("between %d and %d", 1<<20, int64(16<<30)))
 	check(c.ShardEvery >= time.Second && c.ShardEvery <= 24*time.Hour, "shard_every", c.ShardEvery, "between 1s and 24h")
-	d := c.Duplicates
-	check(d.Capacity >= 0 && d.Capacity <= 100_000_000, "duplicates.capacity", d.Capacity, "between 0 and 100000000")
-	check(d.ImageDistance >= 0 && d.ImageDistance <= 32, "duplicates.image_distance", d.ImageDistance, "between 0 and 32 of 64 bits")
-	check(d.TextSimilarity > 0 && d.TextSimilarity <= 1, "duplicates.text_similarity", d.TextSimilarity, "above 0 and at most 1")
+	errs = append(errs, prefixed("duplicates", c.Duplicates.Validate())...)
 	return errors.Join(errs...)
 }
