@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	stage "github.com/itrstream/itrstream/stages/media"
@@ -29,6 +30,24 @@ func judgeStatus(resp *http.Response) (location string, err error) {
 		}
 	}
 	return "", &statusError{status(resp)}
+}
+
+// reserved reports whether a host reserves the use that re-pre-training is: by robots directives that image hosts have come to
+// use, whichever robot they name, or by the TDM Reservation Protocol (W3C community group report, 2024).
+func reserved(h http.Header) bool {
+	for _, value := range h.Values("X-Robots-Tag") {
+		for directive := range strings.SplitSeq(value, ",") {
+			_, after, named := strings.Cut(directive, ":")
+			if named {
+				directive = after
+			}
+			switch strings.ToLower(strings.TrimSpace(directive)) {
+			case "noai", "noimageai":
+				return true
+			}
+		}
+	}
+	return strings.TrimSpace(h.Get("TDM-Reservation")) == "1"
 }
 
 // status is in our words: the host's are foreign text.

@@ -95,37 +95,37 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
 // Fetch returns what the URL leads to, MaxBytes at most, whatever its type is said to be. Its error is a *Failure of
 // stages/media or the context's.
-func (c *Client) Fetch(ctx context.Context, rawURL string) (data []byte, err error) {
+func (c *Client) Fetch(ctx context.Context, rawURL string) (got stage.Encoded, err error) {
 	began := time.Now()
-	defer func() { c.metrics.fetched(len(data), err, time.Since(began)) }()
+	defer func() { c.metrics.fetched(len(got.Data), err, time.Since(began)) }()
 	u, err := c.guard.target(nil, rawURL)
 	if err != nil {
-		return nil, err
+		return stage.Encoded{}, err
 	}
 	f := &fetch{Client: c, deadline: time.Now().Add(c.cfg.Timeout)}
 	for try := 0; ; try++ {
-		data, err := f.follow(ctx, u)
+		got, err := f.follow(ctx, u)
 		if err == nil {
-			return data, nil
+			return got, nil
 		}
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return stage.Encoded{}, ctx.Err()
 		}
 		var busy *busyError
 		if try < c.cfg.MaxRetries && errors.As(err, &busy) && f.rest(ctx, max(busy.after, backoff(try))) {
 			continue
 		}
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return stage.Encoded{}, ctx.Err()
 		}
 		var failure *stage.Failure
 		if errors.As(err, &failure) {
-			return nil, failure
+			return stage.Encoded{}, failure
 		}
 		if try > 0 {
 			err = fmt.Errorf("%w (tried %d times)", err, try+1)
 		}
-		return nil, &stage.Failure{Reason: schemas.ReasonUnreachable, Err: err}
+		return stage.Encoded{}, &stage.Failure{Reason: schemas.ReasonUnreachable, Err: err}
 	}
 }
 
@@ -172,31 +172,31 @@ func (f *fetch) rest(ctx context.Context, d time.Duration) bool {
 
 // follow asks for u, and for what it redirects to. Redirects are followed here and not by http.Client so that each host gets
 // its own turn, and none is told about the one before.
-func (f *fetch) follow(ctx context.Context, u *url.URL) ([]byte, error) {
+func (f *fetch) follow(ctx context.Context, u *url.URL) (stage.Encoded, error) {
 	for redirects := 0; ; redirects++ {
-		data, location, err := f.ask(ctx, u)
+		got, location, err := f.ask(ctx, u)
 		if err != nil || location == "" {
-			return data, err
+			return got, err
 		}
 		if redirects == f.cfg.MaxRedirects {
-			return nil, fmt.Errorf("more than %d redirects", f.cfg.MaxRedirects)
+			return stage.Encoded{}, fmt.Errorf("more than %d redirects", f.cfg.MaxRedirects)
 		}
 		if u, err = f.guard.target(u, location); err != nil {
-			return nil, err
+			return stage.Encoded{}, err
 		}
 	}
 }
 
 // ask makes one request when it is its turn, and remembers how the host did.
-func (f *fetch) ask(ctx context.Context, u *url.URL) (data []byte, location string, err error) {
+func (f *fetch) ask(ctx context.Context, u *url.URL) (got stage.Encoded, location string, err error) {
 	began := time.Now()
 	end, err := f.turns.take(ctx, u.Host)
 	if err != nil {
-		return nil, "", err
+		return got, "", err
 	}
 	defer end()
 	if err := f.pauses.check(u.Host); err != nil {
-		return nil, "", err
+		return got, "", err
 	}
 	// What waiting for a turn took is our doing and not the host's.
 	f.deadline = f.deadline.Add(time.Since(began))
@@ -206,15 +206,15 @@ func (f *fetch) ask(ctx context.Context, u *url.URL) (data []byte, location stri
 	defer stop(nil)
 	timed, cancel := context.WithDeadlineCause(stoppable, f.deadline, fmt.Errorf("no image within %v", f.cfg.Timeout))
 	defer cancel()
-	data, location, err = f.exchange(timed, stop, u)
+	got, location, err = f.exchange(timed, stop, u)
 	if ctx.Err() != nil {
-		return nil, "", ctx.Err()
+		return stage.Encoded{}, "", ctx.Err()
 	}
 	if err != nil && timed.Err() != nil {
 		err = context.Cause(timed)
 	}
 	f.judge(u.Host, err, time.Since(began))
-	return data, location, err
+	return got, location, err
 }
 
 // judge counts what is a host's fault: being silent, broken or slow, not having or sending something else.
@@ -234,35 +234,35 @@ func (f *fetch) judge(host string, err error, took time.Duration) {
 }
 
 // exchange sends one request and reads its answer: an image, or where to go on.
-func (c *Client) exchange(ctx context.Context, stop context.CancelCauseFunc, u *url.URL) (data []byte, location string, err error) {
+func (c *Client) exchange(ctx context.Context, stop context.CancelCauseFunc, u *url.URL) (got stage.Encoded, location string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), http.NoBody)
 	if err != nil {
-		return nil, "", err
+		return got, "", err
 	}
 	req.Header.Set("User-Agent", c.cfg.UserAgent)
 	req.Header.Set("Accept", "image/jpeg, image/png, image/webp, image/gif")
 	req.Header.Set("Accept-Encoding", "identity")
 	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
-		return nil, "", retriable(err)
+		return got, "", retriable(err)
 	}
 	defer func() { _ = resp.Body.Close() }() // nothing was written that could be lost
 
 	if location, err := judgeStatus(resp); err != nil || location != "" {
-		return nil, location, err
+		return got, location, err
 	}
 	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return nil, "", &stage.Failure{
+		return got, "", &stage.Failure{
 			Reason: schemas.ReasonNotImage, Err: fmt.Errorf("the host sent it with encoding %q though asked for none", encoding),
 		}
 	}
-	data, err = readBody(resp.Body, resp.ContentLength, c.maxBytes, c.pace, stop)
+	data, err := readBody(resp.Body, resp.ContentLength, c.maxBytes, c.pace, stop)
 	var tooLong *tooLongError
 	switch {
 	case errors.As(err, &tooLong):
-		return nil, "", &stage.Failure{Reason: schemas.ReasonImageSize, Err: err}
+		return got, "", &stage.Failure{Reason: schemas.ReasonImageSize, Err: err}
 	case err != nil:
-		return nil, "", &busyError{err: fmt.Errorf("the answer broke off: %w", err)}
+		return got, "", &busyError{err: fmt.Errorf("the answer broke off: %w", err)}
 	}
-	return data, "", nil
+	return stage.Encoded{Data: data, Reserved: reserved(resp.Header)}, "", nil
 }

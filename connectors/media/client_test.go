@@ -30,9 +30,9 @@ func TestFetchAsksForTheImageAndNothingElse(t *testing.T) {
 		http.Redirect(w, r, last.URL+"/b?c=d", http.StatusFound)
 	})
 	c := testClient(t, noDNS(t), nil, first, last)
-	data, err := c.Fetch(t.Context(), first.URL+"/a?secret=1#f")
+	im, err := c.Fetch(t.Context(), first.URL+"/a?secret=1#f")
 	require.NoError(t, err)
-	require.Equal(t, "bytes", string(data))
+	require.Equal(t, "bytes", string(im.Data))
 	require.Equal(t, http.Header{
 		"User-Agent":      {DefaultConfig().UserAgent},
 		"Accept":          {"image/jpeg, image/png, image/webp, image/gif"},
@@ -65,9 +65,9 @@ func TestFetchFollowsRedirects(t *testing.T) {
 	})
 	c := testClient(t, noDNS(t), func(cfg *Config) { cfg.MaxRedirects = 3 }, s)
 	for _, status := range []int{301, 302, 303, 307, 308} {
-		data, err := c.Fetch(t.Context(), fmt.Sprintf("%s/%d/3", s.URL, status))
+		im, err := c.Fetch(t.Context(), fmt.Sprintf("%s/%d/3", s.URL, status))
 		require.NoError(t, err)
-		require.Equal(t, "ok", string(data))
+		require.Equal(t, "ok", string(im.Data))
 	}
 	for path, message := range map[string]string{"/302/4": "more than 3 redirects", "/loop": "more than 3 redirects", "/nowhere": "302 Found"} {
 		hits.Store(0)
@@ -143,9 +143,9 @@ func TestFetchIsNotReboundByDNS(t *testing.T) {
 		requireReason(t, schemas.ReasonForbidden, err)
 	}
 	answer("127.0.0.1", "127.0.0.2") // of several addresses, only the public one is dialled
-	data, err := c.Fetch(t.Context(), url)
+	im, err := c.Fetch(t.Context(), url)
 	require.NoError(t, err)
-	require.Equal(t, "ok", string(data))
+	require.Equal(t, "ok", string(im.Data))
 	require.Zero(t, private.Load())
 }
 
@@ -212,9 +212,9 @@ func TestFetchBrokenAnswers(t *testing.T) {
 	t.Run("just right", func(t *testing.T) {
 		t.Parallel()
 		s := serve(t, body(strings.Repeat("x", testMaxBytes)))
-		data, err := testClient(t, noDNS(t), nil, s).Fetch(t.Context(), s.URL)
+		im, err := testClient(t, noDNS(t), nil, s).Fetch(t.Context(), s.URL)
 		require.NoError(t, err)
-		require.Len(t, data, testMaxBytes)
+		require.Len(t, im.Data, testMaxBytes)
 	})
 }
 

@@ -114,10 +114,10 @@ func TestFetchHostileAnswers(t *testing.T) {
 			t.Parallel()
 			s := serveRaw(t, tt.answer)
 			c := testClient(t, noDNS(t), func(cfg *Config) { cfg.MaxRetries = 0 }, s)
-			data, err := c.Fetch(t.Context(), s.URL)
+			im, err := c.Fetch(t.Context(), s.URL)
 			if tt.reason == "" {
 				require.NoError(t, err)
-				require.Equal(t, tt.want, string(data))
+				require.Equal(t, tt.want, string(im.Data))
 				return
 			}
 			requireReason(t, tt.reason, err)
@@ -233,9 +233,9 @@ func TestFetchTakesNoAnswerThatNobodyAskedFor(t *testing.T) {
 	})
 	c := testClient(t, noDNS(t), func(cfg *Config) { cfg.ConcurrencyPerHost = 1 }, s)
 	for range 20 {
-		data, err := c.Fetch(t.Context(), s.URL)
+		im, err := c.Fetch(t.Context(), s.URL)
 		require.NoError(t, err)
-		require.Equal(t, "real", string(data))
+		require.Equal(t, "real", string(im.Data))
 	}
 	require.GreaterOrEqual(t, asked.Load(), int32(20))
 }
@@ -308,9 +308,9 @@ func FuzzAnswer(f *testing.F) {
 			}()
 			return theirs, nil
 		}
-		data, err := c.Fetch(t.Context(), "http://img.example/a")
+		im, err := c.Fetch(t.Context(), "http://img.example/a")
 		if err == nil {
-			require.LessOrEqual(t, len(data), limit)
+			require.LessOrEqual(t, len(im.Data), limit)
 			return
 		}
 		var failure *stage.Failure

@@ -63,6 +63,8 @@ func (c Config) Validate() error {
 // Settings is what the wiring sets.
 type Settings struct {
 	Fetcher Fetcher
+	// Holder is offered every encoded image; nil: none is wanted.
+	Holder Holder
 	// Transform and Orient are the bundle's: how an image is scaled, and whether it is turned upright first.
 	Transform pixels.Transform
 	Orient    bool

@@ -14,6 +14,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 
@@ -149,7 +150,7 @@ type web struct {
 	asked map[string]int
 }
 
-func (w *web) Fetch(ctx context.Context, url string) ([]byte, error) {
+func (w *web) Fetch(ctx context.Context, url string) (Encoded, error) {
 	w.mu.Lock()
 	if w.asked == nil {
 		w.asked = make(map[string]int)
@@ -158,16 +159,16 @@ func (w *web) Fetch(ctx context.Context, url string) ([]byte, error) {
 	w.mu.Unlock()
 	if w.before != nil {
 		if err := w.before(ctx, url); err != nil {
-			return nil, err
+			return Encoded{}, err
 		}
 	}
 	if err, ok := w.errs[url]; ok {
-		return nil, err
+		return Encoded{}, err
 	}
 	if data, ok := w.pages[url]; ok {
-		return data, nil
+		return Encoded{Data: data, Reserved: strings.HasPrefix(url, "reserved")}, nil
 	}
-	return nil, &Failure{Reason: schemas.ReasonUnreachable, Err: errors.New("404 Not Found")}
+	return Encoded{}, &Failure{Reason: schemas.ReasonUnreachable, Err: errors.New("404 Not Found")}
 }
 
 // dirty hands out memory as it comes from other uses.

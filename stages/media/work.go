@@ -53,6 +53,8 @@ type work struct {
 	pixels   *memory.Buffer
 	outcomes []outcome
 
+	followers map[int][]int // rows with the URL of the row that is fetched
+
 	mu    sync.Mutex
 	first map[digest]int // the row that decodes these bytes
 }
@@ -65,6 +67,8 @@ func newWork(s *Stage, b *schemas.Batch) *work {
 		pixels:   memory.NewResizableBuffer(s.settings.Alloc),
 		outcomes: make([]outcome, b.Pairs().NumRows()),
 		first:    make(map[digest]int),
+
+		followers: make(map[int][]int),
 	}
 	w.pixels.Resize(len(w.outcomes) * w.width)
 	return w
@@ -81,7 +85,7 @@ func (w *work) do(ctx context.Context) error {
 	g.Go(func() error {
 		return each(ctx, w.stage.cfg.Workers, inline, func(ctx context.Context, row int) error {
 			images := schemas.Col[*array.Binary](w.batch.Pairs(), schemas.PairImage)
-			return w.read(ctx, row, images.Value(row))
+			return w.read(ctx, row, Encoded{Data: images.Value(row)})
 		})
 	})
 	g.Go(func() error { return each(ctx, w.stage.cfg.Fetches, remote, w.fetch) })
@@ -109,6 +113,7 @@ func (w *work) sort() (inline, remote []int) {
 		default:
 			if leader, ok := byURL[urls.Value(row)]; ok {
 				w.outcomes[row] = outcome{state: copied, same: leader}
+				w.followers[leader] = append(w.followers[leader], row)
 				continue
 			}
 			byURL[urls.Value(row)] = row
@@ -125,9 +130,9 @@ func (w *work) fetch(ctx context.Context, row int) error {
 	}
 	defer w.stage.fetches.Release(1)
 	urls := schemas.Col[*array.String](w.batch.Pairs(), schemas.PairURL)
-	data, err := w.stage.settings.Fetcher.Fetch(ctx, urls.Value(row))
+	im, err := w.stage.settings.Fetcher.Fetch(ctx, urls.Value(row))
 	if err == nil {
-		return w.read(ctx, row, data)
+		return w.read(ctx, row, im)
 	}
 	var failure *Failure
 	if !errors.As(err, &failure) {
@@ -138,14 +143,15 @@ func (w *work) fetch(ctx context.Context, row int) error {
 }
 
 // read makes pixels of an encoded image, unless its bytes were seen before.
-func (w *work) read(ctx context.Context, row int, data []byte) error {
+func (w *work) read(ctx context.Context, row int, im Encoded) error {
 	s := w.stage
 	if err := s.workers.Acquire(ctx, 1); err != nil {
 		return err
 	}
 	defer s.workers.Release(1)
 
-	sum := sha256.Sum256(data)
+	sum := sha256.Sum256(im.Data)
+	w.hold(row, sum, im)
 	w.mu.Lock()
 	leader, seen := w.first[sum]
 	if !seen {
@@ -166,7 +172,7 @@ func (w *work) read(ctx context.Context, row int, data []byte) error {
 		copy(w.slot(row), kept.pixels)
 		return nil
 	}
-	failed, err := s.draw(ctx, w.slot(row), data, sum)
+	failed, err := s.draw(ctx, w.slot(row), im.Data, sum)
 	switch {
 	case err != nil:
 		return err
@@ -177,6 +183,18 @@ func (w *work) read(ctx context.Context, row int, data []byte) error {
 		s.cache.putPixels(sum, w.slot(row))
 	}
 	return nil
+}
+
+// hold offers an image to the holder for every row that it is of.
+func (w *work) hold(row int, sum digest, im Encoded) {
+	holder := w.stage.settings.Holder
+	if holder == nil {
+		return
+	}
+	holder.Hold(w.batch, row, sum, im)
+	for _, same := range w.followers[row] {
+		holder.Hold(w.batch, same, sum, im)
+	}
 }
 
 // draw decodes data and scales it into slot.
