@@ -40,5 +40,5 @@ func logger(c config.Log, w io.Writer) *slog.Logger {
 }
 
 func settings(log *slog.Logger) pipeline.Settings {
-	return pipeline.Settings{Log: log, Now: time.Now, Alloc: memory.DefaultAllocator}
+	return pipeline.Settings{Log: log, Now: time.Now, Alloc: memory.DefaultAllocator, Version: version}
 }
