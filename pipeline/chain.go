@@ -252,6 +252,7 @@ func (c *chain) source(ctx, work context.Context, out chan<- *flight) error {
 			b.Release()
 			return nil
 		}
+		f.free = c.collecting.freeing(b, f.free)
 		select {
 		case out <- f:
 		case <-work.Done():
@@ -329,18 +330,35 @@ func (c *chain) finishOne(ctx context.Context, b *schemas.Batch) error {
 	if _, err := c.timed(ctx, stageDecide, c.decide, b); err != nil {
 		return err
 	}
-	if _, err := c.steps[stageEmit].time(ctx, b, func(ctx context.Context) error { return c.emitOne(ctx, b) }); err != nil {
+	images, err := c.pick(ctx, b)
+	if err != nil {
 		return err
 	}
+	if _, err := c.steps[stageEmit].time(ctx, b, func(ctx context.Context) error { return c.emitOne(ctx, b, images) }); err != nil {
+		return err
+	}
+	c.collecting.committed(b, images)
 	c.metrics.Lag.Set(c.a.Partition, b.Offsets.End)
 	c.metrics.committed(b, c.now())
 	c.progress.count(b)
 	return nil
 }
 
+// pick chooses what is collected of a batch, if anything ever is.
+func (c *chain) pick(ctx context.Context, b *schemas.Batch) (images picked, err error) {
+	if c.collecting == nil {
+		return nil, nil
+	}
+	_, err = c.steps[stageCollect].time(ctx, b, func(ctx context.Context) error {
+		images, err = c.collecting.pick(ctx, b)
+		return err
+	})
+	return images, err
+}
+
 // emitOne emits and commits what became of a batch.
-func (c *chain) emitOne(ctx context.Context, b *schemas.Batch) error {
-	records, err := c.emit.records(b)
+func (c *chain) emitOne(ctx context.Context, b *schemas.Batch, images picked) error {
+	records, err := c.emit.records(b, images)
 	if err != nil {
 		return err
 	}

@@ -17,15 +17,18 @@ import (
 
 // emitter turns a batch that went through all stages into the records that
 // leave: for each input record a result, a tombstone or a dead letter, copies of
-// results where a rule sends them, and the batch's cluster events.
+// results where a rule sends them, pairs for the data set, and the batch's
+// cluster events.
 type emitter struct {
 	topics config.Topics
 	meta   schemas.ResultMeta
 	*privacy
 	now func() time.Time
+	// collects says that there is a data set, which must hear of deletes.
+	collects bool
 }
 
-func (e *emitter) records(b *schemas.Batch) ([]kafka.Record, error) {
+func (e *emitter) records(b *schemas.Batch, images picked) ([]kafka.Record, error) {
 	var out []kafka.Record
 	for row := range int(b.Posts().NumRows()) {
 		var err error
@@ -34,8 +37,13 @@ func (e *emitter) records(b *schemas.Batch) ([]kafka.Record, error) {
 			out = append(out, e.deadLetter(b, row))
 		case schemas.OutcomeTombstone:
 			out = append(out, e.tombstone(b, row))
+			if e.collects {
+				var gone kafka.Record
+				gone, err = e.takedown(b, row)
+				out = append(out, gone)
+			}
 		case schemas.OutcomeResult:
-			out, err = e.result(out, b, row)
+			out, err = e.result(out, b, row, images)
 		}
 		if err != nil {
 			return nil, err
@@ -53,7 +61,7 @@ func (e *emitter) records(b *schemas.Batch) ([]kafka.Record, error) {
 	return out, nil
 }
 
-func (e *emitter) result(out []kafka.Record, b *schemas.Batch, row int) ([]kafka.Record, error) {
+func (e *emitter) result(out []kafka.Record, b *schemas.Batch, row int, images picked) ([]kafka.Record, error) {
 	r := schemas.ResultAt(b, row, e.meta, e.now())
 	value, err := schemas.Encode(r)
 	if err != nil {
@@ -74,7 +82,7 @@ func (e *emitter) result(out []kafka.Record, b *schemas.Batch, row int) ([]kafka
 		copied.Topic = e.topicOf(d.Topic)
 		out = append(out, copied)
 	}
-	return out, nil
+	return e.collected(out, b, row, &r, images)
 }
 
 // topicOf maps the name that rules use to the topic's own.

@@ -15,6 +15,7 @@ import (
 	"github.com/itrstream/itrstream/pipeline/ops"
 	"github.com/itrstream/itrstream/schemas"
 	"github.com/itrstream/itrstream/stages/cluster"
+	"github.com/itrstream/itrstream/stages/collect"
 	"github.com/itrstream/itrstream/stages/infer"
 )
 
@@ -27,6 +28,7 @@ type Metrics struct {
 	Model   *model.Metrics
 	Infer   *infer.Metrics
 	Cluster *cluster.Metrics
+	Collect *collect.Metrics
 	Lag     *ops.Lag
 
 	model        *prometheus.GaugeVec
@@ -51,6 +53,7 @@ const (
 	stageInfer   = "infer"
 	stageCluster = "cluster"
 	stageDecide  = "decide"
+	stageCollect = "collect"
 	stageEmit    = "emit"
 )
 
@@ -65,7 +68,7 @@ func NewMetrics(reg prometheus.Registerer, log *slog.Logger) *Metrics {
 	}
 	m := &Metrics{
 		Kafka: kafka.NewMetrics(reg), Fetch: fetcher.NewMetrics(reg), Model: model.NewMetrics(reg),
-		Infer: infer.NewMetrics(reg), Cluster: cluster.NewMetrics(reg), Lag: ops.NewLag(reg, log),
+		Infer: infer.NewMetrics(reg), Cluster: cluster.NewMetrics(reg), Collect: collect.NewMetrics(reg), Lag: ops.NewLag(reg, log),
 		stages: make(map[string]prometheus.Observer),
 		posts:  make(map[schemas.Outcome]prometheus.Counter),
 		model: in.NewGaugeVec(prometheus.GaugeOpts{
@@ -87,7 +90,7 @@ func NewMetrics(reg prometheus.Registerer, log *slog.Logger) *Metrics {
 		Help:    "Time that a stage took for one batch, with its retries.",
 		Buckets: prometheus.ExponentialBuckets(0.001, 2, 17),
 	}, []string{"stage"})
-	for _, name := range []string{stageDecode, stageMedia, stageInfer, stageCluster, stageDecide, stageEmit} {
+	for _, name := range []string{stageDecode, stageMedia, stageInfer, stageCluster, stageDecide, stageCollect, stageEmit} {
 		m.stages[name] = durations.WithLabelValues(name)
 	}
 	posts := counters("itrstream_posts_total", "Posts that were read and committed, by what they became.", "outcome")

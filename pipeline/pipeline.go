@@ -18,6 +18,7 @@ import (
 	"github.com/itrstream/itrstream/pipeline/ops"
 	"github.com/itrstream/itrstream/schemas"
 	"github.com/itrstream/itrstream/stages/cluster"
+	"github.com/itrstream/itrstream/stages/collect"
 	"github.com/itrstream/itrstream/stages/decide"
 	"github.com/itrstream/itrstream/stages/decode"
 	"github.com/itrstream/itrstream/stages/infer"
@@ -45,6 +46,7 @@ type runner struct {
 	infer       *infer.Stage
 	cluster     *cluster.Stage
 	decide      *decide.Stage
+	collecting  *collecting // nil: nothing is
 	emit        *emitter
 	budget      *budget
 	metrics     *Metrics
@@ -117,6 +119,7 @@ func run(ctx context.Context, cfg config.Config, s Settings) (err error) {
 		return err
 	}
 	defer r.infer.Close()
+	defer func() { err = errors.Join(err, r.collecting.close()) }()
 
 	// Both end after the last partition, for the last snapshot is to hold
 	// everything.
@@ -163,8 +166,12 @@ func (r *runner) build(ctx context.Context, m *model.Model, web media.Fetcher, r
 	}); err != nil {
 		return err
 	}
+	if r.collecting, err = newCollecting(ctx, cfg.Collect,
+		collect.Settings{Meta: meta, Alloc: r.alloc, Log: r.log, Metrics: r.metrics.Collect}, r.now); err != nil {
+		return err
+	}
 	if r.media, err = media.New(cfg.Media, media.Settings{
-		Fetcher: web, Transform: m.Transform(), Orient: m.Orient(), Alloc: r.alloc, Log: r.log,
+		Fetcher: web, Holder: r.collecting.holder(), Transform: m.Transform(), Orient: m.Orient(), Alloc: r.alloc, Log: r.log,
 	}); err != nil {
 		return err
 	}
@@ -180,7 +187,7 @@ func (r *runner) build(ctx context.Context, m *model.Model, web media.Fetcher, r
 	if r.decide, err = decide.New(cfg.Decide, decide.Settings{Meta: meta, Alloc: r.alloc}); err != nil {
 		return err
 	}
-	r.emit = &emitter{topics: cfg.Topics, meta: meta, privacy: private, now: r.now}
+	r.emit = &emitter{topics: cfg.Topics, meta: meta, privacy: private, now: r.now, collects: cfg.Collect.On()}
 	rowBytes := int64(m.Height()*m.Width()*3 + 4*m.Dim())
 	if most := int64(cfg.Batch.MaxRows) * int64(cfg.Decode.MaxImages) * rowBytes; most > cfg.Queue.MaxBytes {
 		return fmt.Errorf("queue.max_bytes: %d: must be %d or more, for batch.max_rows (%d) posts of decode.max_images (%d) images, %d bytes each: raise it, or lower one of those",

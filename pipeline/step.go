@@ -26,7 +26,7 @@ type step struct {
 // openSteps makes the steps of a chain, and returns what forgets them.
 func (c *chain) openSteps() (forget func()) {
 	c.steps = make(map[string]*step)
-	for _, name := range []string{stepClaim, stepFetch, stageDecode, stageMedia, stageInfer, stageCluster, stageDecide, stageEmit} {
+	for _, name := range []string{stepClaim, stepFetch, stageDecode, stageMedia, stageInfer, stageCluster, stageDecide, stageCollect, stageEmit} {
 		c.steps[name] = &step{name: name, chain: c, activity: c.health.Watch(c.a.Partition.String() + ": " + name)}
 	}
 	return func() {

@@ -22,6 +22,13 @@ const (
 	escaped = 6
 )
 
+// need is what a topic must take.
+type need struct {
+	topic, what string
+	bytes       int
+	instead     string
+}
+
 // EnsureTopics checks that all topics exist, creating those that don't when
 // create allows it, and that nothing that comes in makes a record that the
 // topics of what goes out would refuse.
@@ -55,20 +62,23 @@ func EnsureTopics(ctx context.Context, client *kafka.Client, cfg config.Config, 
 	outputs := []kafka.TopicSpec{
 		spec(t.Results, result), spec(t.Moderation, result), spec(t.Review, result), spec(t.DeadLetter, deadLetter), spec(t.Clusters, 0),
 	}
+	if cfg.Collect.On() {
+		outputs = append(outputs, spec(t.Collected, result))
+	}
 	created, err := client.EnsureTopics(ctx, outputs, create)
 	if err != nil {
 		return nil, err
 	}
-	for _, need := range []struct {
-		topic, what string
-		bytes       int
-		instead     string
-	}{
+	needs := []need{
 		{t.Results, "result", result, ", or lower decode.max_text_bytes or decode.max_images"},
 		{t.Moderation, "result", result, ", or lower decode.max_text_bytes or decode.max_images"},
 		{t.Review, "result", result, ", or lower decode.max_text_bytes or decode.max_images"},
 		{t.DeadLetter, "dead letter", deadLetter, ""},
-	} {
+	}
+	if cfg.Collect.On() {
+		needs = append(needs, need{t.Collected, "pair of the data set", result, ", or lower decode.max_text_bytes or decode.max_images"})
+	}
+	for _, need := range needs {
 		room, err := client.TopicMaxMessageBytes(ctx, need.topic)
 		if err != nil {
 			return nil, err

@@ -42,6 +42,10 @@ const (
 	// AfterFold: R is beyond K. The batch is emitted with the assignments
 	// that the fold has recorded, and not folded again.
 	AfterFold CrashPoint = "after-fold"
+	// AfterImagePut: as AfterFold, and images of the pairs that are chosen for
+	// the data set lie in the image store, with no record that refers to them.
+	// The batch is emitted with the same choice, and putting them again changes nothing.
+	AfterImagePut CrashPoint = "after-image-put"
 	// BeforeProduce: as AfterFold, with the records ready.
 	BeforeProduce CrashPoint = "before-produce"
 	// AfterProduce: the outputs lie in the topics, in an open transaction; the
