@@ -70,3 +70,20 @@ func TestWhatIsCommonIsNotSaid(t *testing.T) {
 	}))
 	require.Empty(t, log.String())
 }
+
+func TestWhoWatchesLearnsWhatIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	var told []error
+	ctx := stages.WithWaiting(t.Context(), func(err error) { told = append(told, err) })
+	log := slog.New(slog.DiscardHandler)
+	require.NoError(t, quick.Retry(ctx, log, "knocking", func() error { return nil }))
+	require.Empty(t, told, "nothing was waited for")
+	away, tries := &stages.Transient{Err: errors.New("away")}, 0
+	require.NoError(t, quick.Retry(ctx, log, "knocking", func() error {
+		if tries++; tries < 3 {
+			return away
+		}
+		return nil
+	}))
+	require.Equal(t, []error{away, away, nil}, told)
+}
