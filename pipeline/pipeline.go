@@ -74,7 +74,7 @@ func run(ctx context.Context, cfg config.Config, s Settings) (err error) {
 	if err != nil {
 		return err
 	}
-	defer w.listener.Close()
+	defer w.listener.Close() //nolint:contextcheck // it serves until everything else has ended
 
 	services, err := StartEmbedded(&cfg)
 	if err != nil {
