@@ -87,7 +87,7 @@ func (r *runner) handle(ctx context.Context, a *kafka.Assignment) error {
 			return fmt.Errorf("%s: %w", a.Partition, err)
 		}
 		if err := stages.Sleep(ctx, min(time.Duration(again)*50*time.Millisecond, 2*time.Second)); err != nil {
-			return nil //nolint:nilerr // the generation has ended meanwhile
+			return nil // the generation has ended meanwhile
 		}
 	}
 }
