@@ -4,11 +4,25 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/apache/arrow/go/v15/arrow/array"
 
 	"github.com/itrstream/itrstream/schemas"
 )
+
+// Named returns the ids of the posts that the centroids of a store's state
+// name, each once for each centroid. dim is the width of the embeddings.
+func Named(st State, dim int) (posts []string, err error) {
+	set, err := decodeState(st, dim, time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range set.ids {
+		posts = append(posts, set.rows[id].representatives()...)
+	}
+	return posts, nil
+}
 
 // deleted holds the ids of posts that a batch deletes, each with the offset of
 // its last delete. Ids are as decode has stored them, hashed where the

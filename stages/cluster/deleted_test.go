@@ -41,7 +41,7 @@ func named(tb testing.TB, store cluster.CentroidStore) []string {
 	tb.Helper()
 	st, err := store.Load(tb.Context())
 	require.NoError(tb, err)
-	posts, err := cluster.NamedIn(st, dim)
+	posts, err := cluster.Named(st, dim)
 	require.NoError(tb, err)
 	return posts
 }

@@ -37,18 +37,6 @@ func MeansOf(st State, dim int) (map[string][]float32, error) {
 	return means, nil
 }
 
-// NamedIn returns the posts that the centroids of a store's state name.
-func NamedIn(st State, dim int) (posts []string, err error) {
-	set, err := decodeState(st, dim, time.Time{})
-	if err != nil {
-		return nil, err
-	}
-	for _, id := range set.ids {
-		posts = append(posts, set.rows[id].representatives()...)
-	}
-	return posts, nil
-}
-
 // BatchKMeans is k-means over everything at once.
 func BatchKMeans(xs [][]float32, k int, random *rand.Rand) ([][]float32, error) {
 	return kmeans(xs, normsOf(xs), k, random, func() (bool, error) { return true, nil })

@@ -97,7 +97,7 @@ func (w *world) check(t *testing.T) {
 	}
 	snap, err := w.store.Snapshot(t.Context())
 	require.NoError(t, err)
-	named, err := cluster.NamedIn(snap.State, worldDim)
+	named, err := cluster.Named(snap.State, worldDim)
 	require.NoError(t, err)
 	for _, post := range named {
 		require.True(t, live[post], "centroids name %q, which was never sent", post)
