@@ -102,7 +102,8 @@ func list(dtype string) feature { return feature{"_type": "List", "feature": val
 // columns are all columns, in the order of the shards.
 var columns = []column{
 	{
-		ColImage, imageType, feature{"_type": "Image"}, []parquet.Type{parquet.Types.ByteArray, parquet.Types.ByteArray},
+		ColImage, imageType, feature{"_type": "Image"},
+		[]parquet.Type{parquet.Types.ByteArray, parquet.Types.ByteArray},
 		func(b array.Builder, r *Row) {
 			s := b.(*array.StructBuilder)
 			if r.Image == nil {
@@ -111,7 +112,7 @@ var columns = []column{
 			}
 			s.Append(true)
 			s.FieldBuilder(0).(*array.BinaryBuilder).Append(r.Image)
-			putString(s.FieldBuilder(1), path(r.Collected.Image))
+			putString(s.FieldBuilder(1), imageName(r.Collected.Image))
 		},
 		func(r *Row, part int, v []any) {
 			if part == 0 {
@@ -174,7 +175,7 @@ var columns = []column{
 	text(ColPostID, func(r *Row) *string { return &r.Collected.PostID }),
 	{
 		ColPair, arrow.PrimitiveTypes.Int32, value("int32"), int32Leaf,
-		func(b array.Builder, r *Row) { b.(*array.Int32Builder).Append(int32(r.Collected.Pair)) }, //nolint:gosec // bounded by decode.max_images
+		func(b array.Builder, r *Row) { b.(*array.Int32Builder).Append(int32(r.Collected.Pair)) },
 		func(r *Row, _ int, v []any) { r.Collected.Pair = int(v[0].(int32)) },
 	},
 	text(ColSource, func(r *Row) *string { return &r.Collected.Source }),

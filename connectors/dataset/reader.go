@@ -218,25 +218,25 @@ func (l *leaf) row() ([]any, error) {
 func (l *leaf) next() (level, error) {
 	switch chunk := l.chunk.(type) {
 	case *file.ByteArrayColumnChunkReader:
-		v, at, err := one(l, chunk.ReadBatch)
+		v, at, err := one(chunk.ReadBatch)
 		if at.value != nil {
 			at.value = string(v) // a copy: the page goes with the next value
 		}
 		return at, err
 	case *file.Int64ColumnChunkReader:
-		_, at, err := one(l, chunk.ReadBatch)
+		_, at, err := one(chunk.ReadBatch)
 		return at, err
 	case *file.Int32ColumnChunkReader:
-		_, at, err := one(l, chunk.ReadBatch)
+		_, at, err := one(chunk.ReadBatch)
 		return at, err
 	case *file.Float32ColumnChunkReader:
-		_, at, err := one(l, chunk.ReadBatch)
+		_, at, err := one(chunk.ReadBatch)
 		return at, err
 	case *file.Float64ColumnChunkReader:
-		_, at, err := one(l, chunk.ReadBatch)
+		_, at, err := one(chunk.ReadBatch)
 		return at, err
 	case *file.BooleanColumnChunkReader:
-		_, at, err := one(l, chunk.ReadBatch)
+		_, at, err := one(chunk.ReadBatch)
 		return at, err
 	}
 	return level{}, fmt.Errorf("a column of %s", l.chunk.Type())
@@ -244,7 +244,7 @@ func (l *leaf) next() (level, error) {
 
 // one reads a single entry: more could reach into the next page, and the
 // bytes of this one would be gone.
-func one[T any](l *leaf, read func(int64, []T, []int16, []int16) (int64, int, error)) (T, level, error) {
+func one[T any](read func(int64, []T, []int16, []int16) (int64, int, error)) (T, level, error) {
 	var value [1]T
 	var def, rep [1]int16
 	n, values, err := read(1, value[:], def[:], rep[:])

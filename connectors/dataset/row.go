@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"mime"
 	"strings"
 
 	"github.com/itrstream/itrstream/schemas"
@@ -26,25 +25,25 @@ type Row struct {
 // depend on the machine.
 var suffixes = map[string]string{"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp", "image/gif": ".gif"}
 
-// path is the image's name beside its bytes: nothing lies there, but readers
+// imageName is the image's name beside its bytes: nothing lies there, but readers
 // look at its suffix.
-func path(image schemas.CollectedImage) string {
+func imageName(image schemas.CollectedImage) string {
 	if image.Digest == "" {
 		return ""
 	}
 	return image.Digest + suffixes[image.MIME]
 }
 
-// mimeOf is path's way back.
-func mimeOf(path string) string {
-	dot := strings.LastIndexByte(path, '.')
+// mimeOf is imageName's way back.
+func mimeOf(name string) string {
+	dot := strings.LastIndexByte(name, '.')
 	if dot < 0 {
 		return ""
 	}
 	for kind, suffix := range suffixes {
-		if suffix == path[dot:] {
+		if suffix == name[dot:] {
 			return kind
 		}
 	}
-	return mime.TypeByExtension(path[dot:])
+	return ""
 }

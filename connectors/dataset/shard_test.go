@@ -207,7 +207,7 @@ func TestGoldenShard(t *testing.T) {
 	if *update {
 		require.NoError(t, os.WriteFile(name, shard(t, alloc, rows...), 0o600))
 	}
-	content, err := os.ReadFile(name) //nolint:gosec // our own
+	content, err := os.ReadFile(name)
 	require.NoError(t, err)
 	got, err := read(t.Context(), content, alloc)
 	require.NoError(t, err)
@@ -220,7 +220,7 @@ func golden(t *testing.T, name string, got []byte) {
 	if *update {
 		require.NoError(t, os.WriteFile(name, got, 0o600))
 	}
-	want, err := os.ReadFile(name) //nolint:gosec // our own
+	want, err := os.ReadFile(name)
 	require.NoError(t, err)
 	assert.Equal(t, string(want), string(got))
 }

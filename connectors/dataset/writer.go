@@ -38,11 +38,15 @@ type Writer struct {
 
 // NewWriter writes a shard to out, which stays the caller's to close.
 func NewWriter(out io.Writer, alloc memory.Allocator) (*Writer, error) {
+	return newWriter(out, alloc, compress.Codecs.Zstd)
+}
+
+func newWriter(out io.Writer, alloc memory.Allocator, codec compress.Compression) (*Writer, error) {
 	schema := Schema()
 	props := parquet.NewWriterProperties(
 		parquet.WithAllocator(alloc),
 		parquet.WithVersion(parquet.V2_LATEST),
-		parquet.WithCompression(compress.Codecs.Zstd),
+		parquet.WithCompression(codec),
 		parquet.WithMaxRowGroupLength(groupRows),
 		parquet.WithDataPageSize(pageBytes),
 		parquet.WithBatchSize(pageStep),
@@ -108,8 +112,12 @@ func (w *Writer) Bytes() int64 { return w.out.n + w.pending }
 
 // Close writes what is left and the footer, and releases the memory. It must
 // be called once, after a failure too.
-func (w *Writer) Close() error {
-	err := w.flush()
+func (w *Writer) Close() error { return w.end(w.flush()) }
+
+// abandon is Close without the rows that are left.
+func (w *Writer) abandon() error { return w.end(nil) }
+
+func (w *Writer) end(err error) error {
 	w.builder.Release()
 	if err := errors.Join(err, w.file.Close()); err != nil {
 		return fmt.Errorf("dataset: ending a shard: %w", err)
