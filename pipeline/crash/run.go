@@ -304,7 +304,7 @@ func (r *run) judge(ctx context.Context, o *oracle.Oracle, rules oracle.Rules) (
 			return oracle.Verdict{}, err
 		}
 	}
-	v := o.Judge(c, rules)
+	v := o.Judge(&c, rules)
 	if late != nil {
 		v.Details = append(v.Details, late.Error())
 	}

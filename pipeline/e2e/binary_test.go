@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/itrstream/itrstream/pipeline/oracle"
 	"github.com/itrstream/itrstream/schemas"
 )
 
@@ -58,7 +59,7 @@ ops:
 
 	post, err := json.Marshal(map[string]any{
 		"schema": "post.v1", "post_id": "from-kcat", "text": "A red square on white",
-		"media": []map[string]string{{"data": base64.StdEncoding.EncodeToString(newWriter(t, 6).images[0])}},
+		"media": []map[string]string{{"data": base64.StdEncoding.EncodeToString(oracle.NewWriter(6).Image(0))}},
 	})
 	require.NoError(t, err)
 	produce := exec.CommandContext(t.Context(), kcat, "-b", s.brokers[0], "-t", "posts", "-P", "-k", "author-1")

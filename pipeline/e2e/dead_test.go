@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/itrstream/itrstream/pipeline/oracle"
 	"github.com/itrstream/itrstream/stages"
 )
 
@@ -21,21 +22,20 @@ func killedBeforeItsCommit(t *testing.T, s services) {
 	t.Helper()
 	settings := settingsOf(s, tinyBundle, quickly...)
 	cfg := load(t, settings)
-	o := newOracle(t, s.brokers, "posts")
+	o := observe(t, s)
 	makeTopics(t, cfg)
-	o.produce(newWriter(t, 8).many(400)...)
+	o.produce(oracle.NewWriter(8).Many(400)...)
 	dies := startProcess(t, settings, stages.BeforeEndTxn, 14, syscall.SIGKILL)
 	dies.reached(t)
 	require.ErrorContains(t, dies.cmd.Wait(), "killed")
 
-	dirty, clean := o.count(kgo.ReadUncommitted()), o.count(kgo.ReadCommitted())
+	dirty, clean := count(t, s, kgo.ReadUncommitted()), count(t, s, kgo.ReadCommitted())
 	require.Greater(t, dirty, clean, "what it wrote last is in the topics, and not committed")
 	require.Positive(t, clean)
 	w := start(t, cfg)
-	got := o.wait(patience)
+	o.wait()
 	w.end(t)
-	o.judge(got, false)
-	holdsEveryPair(t, o, cfg.Cluster.Bootstrap, totals(t, cfg))
+	made(t, o.judge(cfg, oracle.Rules{}))
 }
 
 func TestKilledBeforeItsCommitEmbedded(t *testing.T) {
@@ -55,26 +55,25 @@ func sleeps(t *testing.T, s services, at stages.CrashPoint) {
 	t.Helper()
 	settings := settingsOf(s, tinyBundle, quickly...)
 	cfg := load(t, settings)
-	o := newOracle(t, s.brokers, "posts")
+	o := observe(t, s)
 	makeTopics(t, cfg)
-	posts := newWriter(t, 9)
-	o.produce(posts.many(400)...)
+	posts := oracle.NewWriter(9)
+	o.produce(posts.Many(400)...)
 	zombie := startProcess(t, settings, at, 14, syscall.SIGSTOP)
 	zombie.reached(t)
 	w := start(t, cfg)
-	o.judge(o.wait(patience), false)
-	holdsEveryPair(t, o, cfg.Cluster.Bootstrap, totals(t, cfg))
+	o.wait()
+	made(t, o.judge(cfg, oracle.Rules{}))
 
 	zombie.wake(t)
 	time.Sleep(2 * time.Second) // for what it must not do
-	o.produce(posts.many(100)...)
-	o.wait(patience)
+	o.produce(posts.Many(100)...)
+	o.wait()
 	w.end(t)
-	o.produce(posts.many(100)...)
-	got := o.wait(patience) // from the one that slept
+	o.produce(posts.Many(100)...)
+	o.wait() // from the one that slept
 	zombie.end(t)
-	o.judge(got, false)
-	holdsEveryPair(t, o, cfg.Cluster.Bootstrap, totals(t, cfg))
+	made(t, o.judge(cfg, oracle.Rules{}))
 }
 
 // sleepers are where a worker falls asleep: with a batch that it still has to

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/itrstream/itrstream/connectors/kafka"
+	"github.com/itrstream/itrstream/pipeline/oracle"
 )
 
 func TestMain(m *testing.M) {
@@ -33,14 +34,13 @@ const patience = 90 * time.Second
 func everyOffsetOnce(t *testing.T, s services, bundle string, n int, settings ...string) {
 	t.Helper()
 	cfg := configure(t, s, bundle, settings...)
-	o := newOracle(t, s.brokers, "posts")
+	o := observe(t, s)
 	w := start(t, cfg)
-	o.produce(newWriter(t, 1).many(n)...)
-	got := o.wait(patience)
+	o.produce(oracle.NewWriter(1).Many(n)...)
+	o.wait()
 	w.end(t)
-	o.judge(got, false)
-	holdsEveryPair(t, o, cfg.Cluster.Bootstrap, totals(t, cfg))
-	require.NotEmpty(t, got.clusters, "clusters are reported")
+	made(t, o.judge(cfg, oracle.Rules{}))
+	require.NotEmpty(t, follow(t, s, kgo.ReadCommitted(), "clusters")(), "clusters are reported")
 }
 
 func TestEveryOffsetOnceEmbedded(t *testing.T) {
@@ -60,12 +60,12 @@ func TestEveryOffsetAtLeastOnce(t *testing.T) {
 func restarts(t *testing.T, s services) {
 	t.Helper()
 	cfg := configure(t, s, tinyBundle, "queue.max_batches=6")
-	o := newOracle(t, s.brokers, "posts")
-	posts := newWriter(t, 2)
+	o := observe(t, s)
+	posts := oracle.NewWriter(2)
 	stopped := start(t, cfg)
-	o.produce(posts.many(200)...)
+	o.produce(posts.Many(200)...)
 	stopped.end(t)
-	o.produce(posts.many(2500)...)
+	o.produce(posts.Many(2500)...)
 	for range 3 {
 		before := o.emitted()
 		for more := o.emitted(); more > before; more = o.emitted() {
@@ -79,11 +79,10 @@ func restarts(t *testing.T, s services) {
 		require.Less(t, o.emitted(), len(o.sent), "the worker was stopped half way")
 	}
 	w := start(t, cfg)
-	got := o.wait(patience)
+	o.wait()
 	w.end(t)
 	// An orderly end commits what it has emitted: nothing comes twice.
-	o.judge(got, false)
-	holdsEveryPair(t, o, cfg.Cluster.Bootstrap, totals(t, cfg))
+	made(t, o.judge(cfg, oracle.Rules{}))
 }
 
 func TestRestartsEmbedded(t *testing.T) { restarts(t, embeddedServices(t)) }
@@ -94,21 +93,20 @@ func TestRealRestarts(t *testing.T)     { restarts(t, realServices(t)) }
 func twoWorkers(t *testing.T, s services, delivery string) {
 	t.Helper()
 	cfg := configure(t, s, tinyBundle, "kafka.delivery="+delivery)
-	o := newOracle(t, s.brokers, "posts")
-	posts := newWriter(t, 3)
+	o := observe(t, s)
+	posts := oracle.NewWriter(3)
 	first := start(t, cfg)
-	o.produce(posts.many(200)...)
+	o.produce(posts.Many(200)...)
 	second := start(t, cfg)
 	for range 5 {
-		o.produce(posts.many(60)...)
+		o.produce(posts.Many(60)...)
 		time.Sleep(400 * time.Millisecond)
 	}
 	first.end(t)
-	o.produce(posts.many(200)...)
-	got := o.wait(patience)
+	o.produce(posts.Many(200)...)
+	o.wait()
 	second.end(t)
-	o.judge(got, delivery == kafka.AtLeastOnce)
-	holdsEveryPair(t, o, cfg.Cluster.Bootstrap, totals(t, cfg))
+	made(t, o.judge(cfg, oracle.Rules{Repeats: delivery == kafka.AtLeastOnce}))
 }
 
 func TestTwoWorkersEmbedded(t *testing.T) {

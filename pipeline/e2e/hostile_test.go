@@ -17,7 +17,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/stretchr/testify/require"
 
-	"github.com/itrstream/itrstream/connectors/kafka"
+	"github.com/itrstream/itrstream/pipeline/oracle"
 	"github.com/itrstream/itrstream/schemas"
 )
 
@@ -38,38 +38,26 @@ func noise(n int) []byte {
 func TestRecordsThatNoTopicTakesAreCut(t *testing.T) {
 	good, err := json.Marshal(schemas.Post{Schema: schemas.PostSchema, PostID: "huge", Text: "hello"})
 	require.NoError(t, err)
-	for name, huge := range map[string]*sent{
-		"value":           {key: []byte("k"), value: noise(800 << 10), reason: schemas.ReasonTooLarge},
-		"key":             {key: noise(800 << 10), value: []byte("nonsense"), reason: schemas.ReasonTooLarge},
-		"key of a post":   {key: noise(800 << 10), value: good, reason: schemas.ReasonTooLarge},
-		"header":          {key: []byte("k"), value: []byte("nonsense"), headers: map[string]string{"h": string(noise(800 << 10))}, reason: schemas.ReasonMalformed},
-		"header and rest": {key: noise(20 << 10), value: noise(400 << 10), headers: map[string]string{"h": string(noise(400 << 10))}, reason: schemas.ReasonTooLarge},
+	for name, huge := range map[string]*oracle.Post{
+		"value":           {Key: []byte("k"), Value: noise(800 << 10), Reason: schemas.ReasonTooLarge},
+		"key":             {Key: noise(800 << 10), Value: []byte("nonsense"), Reason: schemas.ReasonTooLarge},
+		"key of a post":   {Key: noise(800 << 10), Value: good, Reason: schemas.ReasonTooLarge},
+		"header":          {Key: []byte("k"), Value: []byte("nonsense"), Headers: [][2]string{{"h", string(noise(800 << 10))}}, Reason: schemas.ReasonMalformed},
+		"header and rest": {Key: noise(20 << 10), Value: noise(400 << 10), Headers: [][2]string{{"h", string(noise(400 << 10))}}, Reason: schemas.ReasonTooLarge},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := embeddedServices(t)
 			cfg := configure(t, s, tinyBundle, "topics.partitions=1", "topics.max_message_bytes=1048576", "decode.max_message_bytes=524288")
-			o := newOracle(t, s.brokers, "posts")
+			o := observe(t, s)
 			w := start(t, cfg)
-			posts := newWriter(t, 7)
-			o.produce(posts.many(20)...)
-			huge.outcome = schemas.OutcomeDeadLetter
+			posts := oracle.NewWriter(7)
+			o.produce(posts.Many(20)...)
+			huge.Outcome, huge.Cut = schemas.OutcomeDeadLetter, true
 			o.produce(huge)
-			o.produce(posts.many(20)...)
-			got := o.wait(patience)
+			o.produce(posts.Many(20)...)
+			o.wait()
 			w.end(t)
-
-			dead := got.deadLetters[place{huge.partition, huge.offset}]
-			require.NotEmpty(t, dead)
-			size := len(huge.key) + len(huge.value)
-			for k, v := range huge.headers {
-				size += len(k) + len(v)
-			}
-			require.Equal(t, strconv.Itoa(size), header(dead[0], kafka.HeaderCut))
-			require.Equal(t, huge.key[:len(dead[0].Key)], dead[0].Key)
-			require.Equal(t, huge.value[:len(dead[0].Value)], dead[0].Value)
-			require.Equal(t, string(huge.reason), header(dead[0], schemas.HeaderReason))
-			o.sent = slices.DeleteFunc(o.sent, func(s *sent) bool { return s == huge })
-			o.judge(got, true)
+			o.judge(cfg, oracle.Rules{})
 		})
 	}
 }
@@ -85,16 +73,16 @@ func TestAChainThatFailsWhileItsSourceWaitsForRoom(t *testing.T) {
 	t.Cleanup(mini.Close)
 	s.redis = mini.Addr()
 	cfg := configure(t, s, tinyBundle, "topics.partitions=1", "queue.max_bytes=1048576", "batch.max_rows=1")
-	o := newOracle(t, s.brokers, "posts")
+	o := observe(t, s)
 	w := start(t, cfg)
-	picture := newWriter(t, 7).images[0]
-	post := func(id string, extra int) *sent {
+	picture := oracle.NewWriter(7).Image(0)
+	post := func(id string, extra int) *oracle.Post {
 		value, err := json.Marshal(schemas.Post{
 			Schema: schemas.PostSchema, PostID: id, Text: "hello",
 			Media: []schemas.Media{{Data: append(slices.Clone(picture), noise(extra/2)...)}},
 		})
 		require.NoError(t, err)
-		return &sent{key: []byte(id), value: value, post: id, outcome: schemas.OutcomeResult, images: []int{0}}
+		return &oracle.Post{Key: []byte(id), Value: value, Post: id, Outcome: schemas.OutcomeResult, Images: []int{0}}
 	}
 	o.produce(post("a", 0))
 	for o.emitted() < 1 {
@@ -105,19 +93,19 @@ func TestAChainThatFailsWhileItsSourceWaitsForRoom(t *testing.T) {
 	time.Sleep(2 * time.Second) // for the source to be waiting
 	mini.FlushAll()
 	mini.SetError("")
-	got := o.wait(20 * time.Second)
+	o.wait()
 	w.end(t)
-	o.judge(got, true)
+	o.judge(cfg, oracle.Rules{Rollback: true})
 }
 
 // corpus is stages/decode's collection of hostile messages: what to send, and
 // what must come of it.
-func corpus(t *testing.T) []*sent {
+func corpus(t *testing.T) []*oracle.Post {
 	t.Helper()
 	const dir = "../../stages/decode/testdata/hostile"
 	lines, err := os.ReadFile(filepath.Join(dir, "expected.jsonl"))
 	require.NoError(t, err)
-	var all []*sent
+	var all []*oracle.Post
 	for line := range bytes.Lines(lines) {
 		var entry struct {
 			File    string
@@ -127,11 +115,11 @@ func corpus(t *testing.T) []*sent {
 			Post    string
 		}
 		require.NoError(t, json.Unmarshal(line, &entry))
-		s := &sent{key: entry.Key, outcome: entry.Outcome, reason: entry.Reason, post: entry.Post}
+		s := &oracle.Post{Key: entry.Key, Outcome: entry.Outcome, Reason: entry.Reason, Post: entry.Post}
 		if entry.File != "" {
 			value, err := os.ReadFile(filepath.Join(dir, entry.File))
 			require.NoError(t, err)
-			s.value = append([]byte{}, value...)
+			s.Value = append([]byte{}, value...)
 		}
 		all = append(all, s)
 	}
@@ -145,32 +133,34 @@ func TestHostileMessages(t *testing.T) {
 	s := embeddedServices(t)
 	cfg := configure(t, s, tinyBundle, "batch.max_rows=32",
 		"decode.max_message_bytes=32768", "decode.max_text_bytes=1024", "decode.max_images=4", "decode.max_image_bytes=8192")
-	o := newOracle(t, s.brokers, "posts")
+	o := observe(t, s)
 	w := start(t, cfg)
-	posts := newWriter(t, 7)
+	posts := oracle.NewWriter(7)
 	entries := corpus(t)
-	entries[0].headers = make(map[string]string)
 	for i := range 2000 {
-		entries[0].headers["h"+strconv.Itoa(i)] = strings.Repeat("x", i%50)
+		entries[0].Headers = append(entries[0].Headers, [2]string{"h" + strconv.Itoa(i), strings.Repeat("x", i%50)})
 	}
-	entries[1].headers = map[string]string{"": "", "\xff\xfe": "no text", "\u202e\x00": "\x00", strings.Repeat("n", 9000): "a long name"}
+	entries[1].Headers = [][2]string{{"", ""}, {"\xff\xfe", "no text"}, {"\u202e\x00", "\x00"}, {strings.Repeat("n", 9000), "a long name"}}
 	for i, entry := range entries {
 		o.produce(entry)
 		if i%8 == 0 {
-			o.produce(posts.many(1)...)
+			o.produce(posts.Many(1)...)
 		}
 	}
-	o.produce(posts.many(20)...)
-	got := o.wait(patience)
+	o.produce(posts.Many(20)...)
+	o.wait()
 	w.end(t)
-	o.judge(got, false)
+	o.judge(cfg, oracle.Rules{})
 
 	// The judge compares bytes; so does whoever sends them again: by digest.
 	dead := 0
 	for _, in := range entries {
-		for _, r := range got.deadLetters[place{in.partition, in.offset}] {
-			require.Equal(t, sha256.Sum256(in.value), sha256.Sum256(r.Value))
-			require.Equal(t, in.value == nil, r.Value == nil, "a null value and an empty one are two things")
+		for _, r := range o.Records(in) {
+			if r.Topic != oracle.DefaultTopics.DeadLetters {
+				continue
+			}
+			require.Equal(t, sha256.Sum256(in.Value), sha256.Sum256(r.Value))
+			require.Equal(t, in.Value == nil, r.Value == nil, "a null value and an empty one are two things")
 			dead++
 		}
 	}
@@ -183,11 +173,11 @@ func TestHostileImages(t *testing.T) {
 	const dir = "../../stages/media/testdata/hostile"
 	s := embeddedServices(t)
 	cfg := configure(t, s, tinyBundle, "media.max_bytes=32768", "media.max_pixels=4194304", "media.max_side=4096", "media.decode_pixels=8388608")
-	o := newOracle(t, s.brokers, "posts")
+	o := observe(t, s)
 	w := start(t, cfg)
 	lines, err := os.ReadFile(filepath.Join(dir, "expected.jsonl"))
 	require.NoError(t, err)
-	var posts []*sent
+	var posts []*oracle.Post
 	for line := range bytes.Lines(lines) {
 		var entry struct {
 			File   string
@@ -200,14 +190,14 @@ func TestHostileImages(t *testing.T) {
 			Schema: schemas.PostSchema, PostID: entry.File, Text: "hello", Media: []schemas.Media{{Data: data}},
 		})
 		require.NoError(t, err)
-		in := &sent{key: []byte(entry.File), value: value, post: entry.File, outcome: schemas.OutcomeResult, images: []int{0}}
+		in := &oracle.Post{Key: []byte(entry.File), Value: value, Post: entry.File, Outcome: schemas.OutcomeResult, Images: []int{0}}
 		if entry.Reason != "" {
-			in.outcome, in.reason, in.images = schemas.OutcomeDeadLetter, schemas.ReasonMediaFailed, nil
+			in.Outcome, in.Reason, in.Images = schemas.OutcomeDeadLetter, schemas.ReasonMediaFailed, nil
 		}
 		posts = append(posts, in)
 	}
 	o.produce(posts...)
-	got := o.wait(patience)
+	o.wait()
 	w.end(t)
-	o.judge(got, false)
+	o.judge(cfg, oracle.Rules{})
 }

@@ -8,21 +8,20 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/itrstream/itrstream/model"
 	"github.com/itrstream/itrstream/pipeline/config"
+	"github.com/itrstream/itrstream/pipeline/oracle"
 )
 
 // workThrough starts a worker, sends posts, and stops it when all have an
 // outcome.
-func workThrough(t *testing.T, cfg config.Config, o *oracle, posts ...*sent) *seen {
+func workThrough(t *testing.T, cfg config.Config, o *observer, posts ...*oracle.Post) {
 	t.Helper()
 	w := start(t, cfg)
 	o.produce(posts...)
-	got := o.wait(patience)
+	o.wait()
 	w.end(t)
-	return got
 }
 
 // refused runs a worker that must stop by itself, and returns why.
@@ -45,20 +44,17 @@ func refused(t *testing.T, cfg config.Config) error {
 func TestGroupIsDeleted(t *testing.T) {
 	for begin, most := range map[string]int{"earliest": 200, "latest": 3 * 16} {
 		t.Run(begin, func(t *testing.T) {
+			rules := oracle.Rules{Repeats: true, Rollback: true, Changes: true}
 			s := embeddedServices(t)
-			o := newOracle(t, s.brokers, "posts")
-			posts := newWriter(t, 11)
-			workThrough(t, configure(t, s, tinyBundle), o, posts.many(200)...)
-			_, err := kadm.NewClient(o.client).DeleteGroups(t.Context(), "itrstream")
+			o := observe(t, s)
+			posts := oracle.NewWriter(11)
+			workThrough(t, configure(t, s, tinyBundle), o, posts.Many(200)...)
+			_, err := admin(t, s).DeleteGroups(t.Context(), "itrstream")
 			require.NoError(t, err)
 			cfg := configure(t, s, tinyBundle, "kafka.start="+begin)
-			got := workThrough(t, cfg, o, posts.many(100)...)
-			o.judge(got, true)
-			holdsEveryPair(t, o, cfg.Cluster.Bootstrap, totals(t, cfg))
-			again := 0
-			for _, records := range got.results {
-				again += len(records) - 1
-			}
+			workThrough(t, cfg, o, posts.Many(100)...)
+			made(t, o.judge(cfg, rules))
+			again := o.Judge(nil, rules).Repeated
 			require.LessOrEqual(t, again, most)
 			if begin == "earliest" {
 				require.Greater(t, again, 100)
@@ -71,13 +67,13 @@ func TestGroupIsDeleted(t *testing.T) {
 func TestTopicIsRecreated(t *testing.T) {
 	s := embeddedServices(t)
 	cfg := configure(t, s, tinyBundle)
-	o := newOracle(t, s.brokers, "posts")
-	posts := newWriter(t, 12)
-	workThrough(t, cfg, o, posts.many(200)...)
-	admin := kadm.NewClient(o.client)
-	_, err := admin.DeleteTopics(t.Context(), "posts")
+	o := observe(t, s)
+	posts := oracle.NewWriter(12)
+	workThrough(t, cfg, o, posts.Many(200)...)
+	kafka := admin(t, s)
+	_, err := kafka.DeleteTopics(t.Context(), "posts")
 	require.NoError(t, err)
-	_, err = admin.CreateTopic(t.Context(), 3, 1, nil, "posts")
+	_, err = kafka.CreateTopic(t.Context(), 3, 1, nil, "posts")
 	require.NoError(t, err)
 	require.ErrorContains(t, refused(t, cfg), "the topic was probably recreated")
 }
@@ -86,14 +82,14 @@ func TestTopicIsRecreated(t *testing.T) {
 func TestPostsAreDeletedUnread(t *testing.T) {
 	s := embeddedServices(t)
 	cfg := configure(t, s, tinyBundle)
-	o := newOracle(t, s.brokers, "posts")
-	posts := newWriter(t, 13)
-	workThrough(t, cfg, o, posts.many(200)...)
-	o.produce(posts.many(200)...)
-	admin := kadm.NewClient(o.client)
-	ends, err := admin.ListEndOffsets(t.Context(), "posts")
+	o := observe(t, s)
+	posts := oracle.NewWriter(13)
+	workThrough(t, cfg, o, posts.Many(200)...)
+	o.produce(posts.Many(200)...)
+	kafka := admin(t, s)
+	ends, err := kafka.ListEndOffsets(t.Context(), "posts")
 	require.NoError(t, err)
-	_, err = admin.DeleteRecords(t.Context(), ends.Offsets())
+	_, err = kafka.DeleteRecords(t.Context(), ends.Offsets())
 	require.NoError(t, err)
 	require.ErrorContains(t, refused(t, cfg), "posts were deleted before they were read; set the group's offset")
 }
@@ -103,31 +99,25 @@ func TestPostsAreDeletedUnread(t *testing.T) {
 func TestPartitionsAreAdded(t *testing.T) {
 	s := embeddedServices(t)
 	cfg := configure(t, s, tinyBundle, "kafka.start=latest")
-	o := newOracle(t, s.brokers, "posts")
+	o := observe(t, s)
 	w := start(t, cfg)
-	admin := kadm.NewClient(o.client)
+	kafka := admin(t, s)
 	require.Eventually(t, func() bool {
-		committed, err := admin.FetchOffsets(t.Context(), cfg.Kafka.Group)
+		committed, err := kafka.FetchOffsets(t.Context(), cfg.Kafka.Group)
 		return err == nil && len(committed["posts"]) == 3
 	}, patience, 20*time.Millisecond, "the worker has its partitions")
-	posts := newWriter(t, 14)
-	o.produce(posts.many(100)...)
-	_, err := admin.UpdatePartitions(t.Context(), 5, "posts")
+	posts := oracle.NewWriter(14)
+	o.produce(posts.Many(100)...)
+	_, err := kafka.UpdatePartitions(t.Context(), 5, "posts")
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		o.client.ForceMetadataRefresh()
-		o.produce(posts.many(20)...)
-		for _, p := range o.sent {
-			if p.partition > 2 {
-				return true
-			}
-		}
-		return false
+		o.produce(posts.Many(20)...)
+		ends, err := kafka.ListEndOffsets(t.Context(), "posts")
+		return err == nil && (ends["posts"][3].Offset > 0 || ends["posts"][4].Offset > 0)
 	}, patience, 100*time.Millisecond, "posts reach a new partition")
-	got := o.wait(patience)
+	o.wait()
 	w.end(t)
-	o.judge(got, false)
-	holdsEveryPair(t, o, cfg.Cluster.Bootstrap, totals(t, cfg))
+	made(t, o.judge(cfg, oracle.Rules{}))
 }
 
 // TestOlderBundleReturns: each bundle has centroids of its own, and one that
@@ -136,20 +126,18 @@ func TestOlderBundleReturns(t *testing.T) {
 	s := embeddedServices(t)
 	older := configure(t, s, tinyBundle)
 	newer := configure(t, s, otherVersion(t, tinyBundle))
-	o := newOracle(t, s.brokers, "posts")
-	posts := newWriter(t, 15)
-	workThrough(t, older, o, posts.many(200)...)
-	count, _ := o.folded()
-	require.Equal(t, count, totals(t, older).Count)
+	o := observe(t, s)
+	posts := oracle.NewWriter(15)
+	workThrough(t, older, o, posts.Many(200)...)
+	count := o.folded()
+	require.Equal(t, count, o.centroids(older).Count)
 
-	workThrough(t, newer, o, posts.many(200)...)
-	require.Equal(t, count, totals(t, older).Count, "the older bundle's centroids stand")
-	both, _ := o.folded()
-	require.Equal(t, both-count, totals(t, newer).Count, "the newer bundle began where it came")
+	workThrough(t, newer, o, posts.Many(200)...)
+	require.Equal(t, count, o.centroids(older).Count, "the older bundle's centroids stand")
+	require.Equal(t, o.folded()-count, o.centroids(newer).Count, "the newer bundle began where it came")
 
-	got := workThrough(t, older, o, posts.many(100)...)
-	o.judge(got, false)
-	holdsEveryPair(t, o, older.Cluster.Bootstrap, totals(t, older))
+	workThrough(t, older, o, posts.Many(100)...)
+	made(t, o.judge(older, oracle.Rules{Changes: true}))
 }
 
 // otherVersion copies a bundle, and calls it another version.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/itrstream/itrstream/pipeline/oracle"
 	"github.com/itrstream/itrstream/schemas"
 )
 
@@ -27,27 +28,30 @@ func TestMemoryIsBoundedByConfiguration(t *testing.T) {
 	cfg := configure(t, s, tinyBundle,
 		fmt.Sprintf("queue.max_bytes=%d", budget), "kafka.fetch_max_bytes=1048576", "batch.max_bytes=2097152",
 		"media.cache_bytes=1048576", "cluster.sample_bytes=1048576")
-	o := newOracle(t, s.brokers, "posts")
+	o := observe(t, s)
 	stopped := start(t, cfg) // creates the topics with their size limits
-	first := newWriter(t, 5)
-	o.produce(first.many(1)...)
-	o.wait(patience)
+	first := oracle.NewWriter(5)
+	o.produce(first.Many(1)...)
+	o.wait()
 	stopped.end(t)
 
 	r := rand.New(rand.NewPCG(5, 5))
 	noise := make([]byte, 150<<10)
 	for i := range posts {
 		// A good image with noise behind it: large, and quick to decode.
-		data := append([]byte(nil), first.images[i%len(first.images)]...)
+		data := append([]byte(nil), first.Image(i)...)
 		for j := range noise {
 			noise[j] = byte(r.Uint32())
 		}
 		id := fmt.Sprintf("large-%d", i)
 		value, err := json.Marshal(schemas.Post{Schema: schemas.PostSchema, PostID: id, Text: "large", Media: []schemas.Media{{Data: append(data, noise...)}}})
 		require.NoError(t, err)
-		large := &sent{key: []byte(id), value: value, post: id, outcome: schemas.OutcomeResult, images: []int{0}}
+		large := &oracle.Post{Key: []byte(id), Value: value, Post: id, Outcome: schemas.OutcomeResult, Images: []int{0}}
 		o.produce(large)
-		large.value = nil // the oracle keeps where it went, not its bytes
+		large.Value = nil // the oracle keeps where it went, not its bytes
+	}
+	for o.Inputs() < len(o.sent) {
+		o.emitted()
 	}
 	before := live(t)
 	require.Greater(t, before, uint64(backlog/2), "the backlog is in the broker's log")
@@ -67,11 +71,11 @@ func TestMemoryIsBoundedByConfiguration(t *testing.T) {
 		}
 	}()
 	w := start(t, cfg)
-	got := o.wait(patience)
+	o.wait()
 	close(stop)
 	most := <-peak
 	w.end(t)
-	require.GreaterOrEqual(t, len(got.results), posts)
+	o.judge(cfg, oracle.Rules{})
 
 	// Beside the queue there are a response and a batch for each partition,
 	// and the oracle's and the embedded broker's own buffers. Without a bound

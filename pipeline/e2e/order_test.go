@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	embeddedredis "github.com/itrstream/itrstream/connectors/redis/embedded"
+	"github.com/itrstream/itrstream/pipeline/oracle"
 )
 
 // TestTheFormerOwnerIsFencedFirst looks at the order of a worker's requests. A
@@ -47,10 +48,10 @@ func TestTheFormerOwnerIsFencedFirst(t *testing.T) {
 	s := services{brokers: cluster.ListenAddrs(), redis: server.Addr()}
 	cfg := configure(t, s, tinyBundle, "topics.partitions=1", "kafka.heartbeat_interval=2s") // the group's own come later
 	makeTopics(t, cfg)
-	o := newOracle(t, s.brokers, "posts")
-	o.produce(newWriter(t, 12).many(5)...)
+	o := observe(t, s)
+	o.produce(oracle.NewWriter(12).Many(5)...)
 	w := start(t, cfg)
-	o.wait(patience)
+	o.wait()
 	w.end(t)
 	mu.Lock()
 	defer mu.Unlock()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/itrstream/itrstream/connectors/kafka/kafkatest"
 	"github.com/itrstream/itrstream/connectors/redis/redistest"
+	"github.com/itrstream/itrstream/pipeline/oracle"
 )
 
 // TestRealServicesGoAway kills Redis and the broker under a running worker,
@@ -15,24 +16,23 @@ func TestRealServicesGoAway(t *testing.T) {
 	store := redistest.Start(t, redistest.Options{AppendOnly: true})
 	s := services{brokers: broker.Addrs(), redis: store.Addr()}
 	cfg := configure(t, s, tinyBundle, "redis.timeout=1s")
-	o := newOracle(t, s.brokers, "posts")
-	posts := newWriter(t, 4)
+	o := observe(t, s)
+	posts := oracle.NewWriter(4)
 	w := start(t, cfg)
-	o.produce(posts.many(300)...)
+	o.produce(posts.Many(300)...)
 	for o.emitted() < 100 {
 		time.Sleep(10 * time.Millisecond)
 	}
 	store.Kill()
-	o.produce(posts.many(200)...)
+	o.produce(posts.Many(200)...)
 	time.Sleep(time.Second)
 	store.Restart()
-	o.produce(posts.many(200)...)
+	o.produce(posts.Many(200)...)
 	broker.Kill()
 	time.Sleep(time.Second)
 	broker.Restart()
-	o.produce(posts.many(200)...)
-	got := o.wait(patience)
+	o.produce(posts.Many(200)...)
+	o.wait()
 	w.end(t)
-	o.judge(got, false)
-	holdsEveryPair(t, o, cfg.Cluster.Bootstrap, totals(t, cfg))
+	made(t, o.judge(cfg, oracle.Rules{}))
 }

@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/itrstream/itrstream/pipeline"
+	"github.com/itrstream/itrstream/pipeline/oracle"
 )
 
 // lostAndRestored empties Redis after more offsets than it may fold again,
@@ -18,26 +18,23 @@ func lostAndRestored(t *testing.T, s services) {
 	t.Helper()
 	dir := t.TempDir()
 	cfg := configure(t, s, tinyBundle, "cluster.max_refold=60", "cluster.snapshots.dir="+dir, "cluster.snapshots.every=1s")
-	o := newOracle(t, s.brokers, "posts")
-	posts := newWriter(t, 5)
+	o := observe(t, s)
+	posts := oracle.NewWriter(5)
 	w := start(t, cfg)
-	o.produce(posts.many(600)...)
-	o.wait(patience)
+	o.produce(posts.Many(600)...)
+	o.wait()
 	w.end(t) // writes the last snapshot
 	files, err := filepath.Glob(filepath.Join(dir, "*.centroids"))
 	require.NoError(t, err)
 	require.Len(t, files, 1)
 
-	raw := goredis.NewClient(&goredis.Options{Addr: s.redis})
-	defer func() { require.NoError(t, raw.Close()) }()
-	require.NoError(t, raw.FlushAll(t.Context()).Err())
+	empty(t, s)
 
 	// A worker that starts with nothing gives up what lies too far back.
 	w = start(t, cfg)
-	o.produce(posts.many(40)...)
-	o.wait(patience)
-	count, _ := o.folded()
-	require.Less(t, totals(t, cfg).Count, count, "what was lost cannot be folded again from the log alone")
+	o.produce(posts.Many(40)...)
+	o.wait()
+	require.Less(t, o.centroids(cfg).Count, o.folded(), "what was lost cannot be folded again from the log alone")
 
 	c, err := pipeline.OpenCentroids(t.Context(), cfg, pipeline.Settings{Now: time.Now})
 	require.NoError(t, err)
@@ -47,15 +44,13 @@ func lostAndRestored(t *testing.T, s services) {
 	_, err = c.Restore(t.Context(), files[0], true)
 	require.NoError(t, err)
 
-	o.produce(posts.many(100)...)
-	got := o.wait(patience)
+	o.produce(posts.Many(100)...)
+	o.wait()
 	require.Eventually(t, func() bool {
-		count, _ := o.folded()
-		return totals(t, cfg).Count == count
+		return o.centroids(cfg).Count == o.folded()
 	}, patience, 50*time.Millisecond)
 	w.end(t)
-	o.judge(got, false)
-	holdsEveryPair(t, o, cfg.Cluster.Bootstrap, totals(t, cfg))
+	made(t, o.judge(cfg, oracle.Rules{Rollback: true}))
 	files, err = filepath.Glob(filepath.Join(dir, "*.centroids"))
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(files), 2, "each incarnation has a file of its own")
@@ -69,20 +64,16 @@ func TestRealLostAndRestored(t *testing.T)     { lostAndRestored(t, realServices
 func TestRedisForgetsWhileIdle(t *testing.T) {
 	s := embeddedServices(t)
 	cfg := configure(t, s, tinyBundle)
-	o := newOracle(t, s.brokers, "posts")
+	o := observe(t, s)
 	w := start(t, cfg)
-	o.produce(newWriter(t, 7).many(200)...)
-	o.wait(patience)
-	count, _ := o.folded()
-	require.Equal(t, count, totals(t, cfg).Count)
-	raw := goredis.NewClient(&goredis.Options{Addr: s.redis})
-	defer func() { require.NoError(t, raw.Close()) }()
-	require.NoError(t, raw.FlushAll(t.Context()).Err())
-	require.Eventually(t, func() bool { return totals(t, cfg).Count == count }, patience, 50*time.Millisecond)
-	got := o.wait(patience)
+	o.produce(oracle.NewWriter(7).Many(200)...)
+	o.wait()
+	require.Equal(t, o.folded(), o.centroids(cfg).Count)
+	empty(t, s)
+	require.Eventually(t, func() bool { return o.centroids(cfg).Count == o.folded() }, patience, 50*time.Millisecond)
+	o.wait()
 	w.end(t)
-	o.judge(got, false)
-	holdsEveryPair(t, o, cfg.Cluster.Bootstrap, totals(t, cfg))
+	made(t, o.judge(cfg, oracle.Rules{Rollback: true}))
 }
 
 // TestRestoreRefuses other files than whole snapshots of the configuration's
@@ -91,9 +82,9 @@ func TestRestoreRefuses(t *testing.T) {
 	s := embeddedServices(t)
 	cfg := configure(t, s, tinyBundle)
 	w := start(t, cfg)
-	o := newOracle(t, s.brokers, "posts")
-	o.produce(newWriter(t, 6).many(100)...)
-	o.wait(patience)
+	o := observe(t, s)
+	o.produce(oracle.NewWriter(6).Many(100)...)
+	o.wait()
 	w.end(t)
 
 	open := func(settings ...string) *pipeline.Centroids {
@@ -124,8 +115,8 @@ func TestRestoreRefuses(t *testing.T) {
 		_, err := c.Restore(t.Context(), file, true)
 		require.ErrorContains(t, err, "no whole snapshot", name)
 	}
-	before := totals(t, cfg)
+	before := o.centroids(cfg)
 	_, err = c.Restore(t.Context(), path, true)
 	require.NoError(t, err)
-	require.Equal(t, before, totals(t, cfg))
+	require.Equal(t, before, o.centroids(cfg))
 }

@@ -2,8 +2,6 @@ package e2e
 
 import (
 	"context"
-	"crypto/sha256"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,15 +10,10 @@ import (
 
 	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/stretchr/testify/require"
-	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/itrstream/itrstream/connectors/kafka"
-	"github.com/itrstream/itrstream/connectors/redis"
-	"github.com/itrstream/itrstream/model"
 	"github.com/itrstream/itrstream/pipeline"
 	"github.com/itrstream/itrstream/pipeline/config"
-	"github.com/itrstream/itrstream/stages/cluster"
 )
 
 const (
@@ -93,44 +86,4 @@ func (w *worker) end(t *testing.T) {
 		require.Fail(t, "the worker does not end")
 	}
 	w.alloc.AssertSize(t, 0)
-}
-
-// totals reads what Redis holds for a configuration.
-func totals(t *testing.T, cfg config.Config) cluster.Totals {
-	t.Helper()
-	rdb, err := redis.Dial(t.Context(), cfg.Redis, redis.Settings{})
-	require.NoError(t, err)
-	defer func() { require.NoError(t, rdb.Close()) }()
-	data, err := os.ReadFile(filepath.Join(cfg.Model.Bundle, model.ManifestFile))
-	require.NoError(t, err)
-	manifest, err := model.ParseManifest(data)
-	require.NoError(t, err)
-	digest := fmt.Sprintf("%x", sha256.Sum256(data))
-	stage, err := cluster.New(cfg.Cluster.Config, cluster.Settings{
-		Store: rdb.Store(cfg.Namespace(), digest), Namespace: cfg.Namespace(), ModelDigest: digest,
-		Dim: manifest.Head.Embedding, Now: time.Now,
-	})
-	require.NoError(t, err)
-	got, err := stage.Totals(t.Context())
-	require.NoError(t, err)
-	return got
-}
-
-func clusterID(t *testing.T, client *kgo.Client) string {
-	t.Helper()
-	res, err := kmsg.NewPtrMetadataRequest().RequestWith(t.Context(), client)
-	require.NoError(t, err)
-	require.NotNil(t, res.ClusterID)
-	return *res.ClusterID
-}
-
-// holdsEveryPair compares the centroids, live and retired, with what was sent.
-func holdsEveryPair(t *testing.T, o *oracle, bootstrap int, got cluster.Totals) {
-	t.Helper()
-	count, checksum := o.folded()
-	require.Equal(t, count, got.Count, "pairs folded")
-	require.Equal(t, checksum, got.Checksum, "sum of the marks of all pairs folded")
-	require.Greater(t, count, uint64(bootstrap), "the test sends enough for centroids")
-	require.False(t, got.Bootstrapping)
-	require.Equal(t, 8, got.Clusters)
 }

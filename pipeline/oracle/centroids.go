@@ -96,7 +96,7 @@ func (o *Oracle) Folded() (count, checksum uint64) {
 
 // centroids compares what Redis counts with what was sent, and, where Redis
 // never went back, with the clusters that were emitted.
-func (j *judgement) centroids(c Centroids) {
+func (j *judgement) centroids(c *Centroids) {
 	count, checksum := j.Folded()
 	switch {
 	case c.Count > count:
@@ -110,7 +110,7 @@ func (j *judgement) centroids(c Centroids) {
 		j.v.Unfolded++
 		j.v.say(1, "the centroids count as many pairs as were sent, but not the same ones")
 	}
-	if j.rules.Rollback || j.rules.Repeats {
+	if j.rules.Rollback || j.rules.Repeats || j.rules.Changes {
 		return
 	}
 	// Every emitted pair is counted where it was emitted to, and what was

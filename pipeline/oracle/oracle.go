@@ -65,6 +65,10 @@ const (
 	// metadataAge keeps a client from waiting long for topics that are made
 	// or brokers that move.
 	metadataAge = 50 * time.Millisecond
+	// newsAge is how long partitions that were added may stay unknown.
+	newsAge = time.Second
+	// readBytes keeps the oracle small beside what it watches.
+	readBytes = 4 << 20
 	// numberHeader numbers what the oracle writes, so that it knows a record
 	// again when a retry has put it into the log twice.
 	numberHeader = "oracle-number"
@@ -80,7 +84,7 @@ func New(ctx context.Context, brokers []string, topics Topics) (*Oracle, error) 
 	var err error
 	o.client, err = kgo.NewClient(
 		kgo.SeedBrokers(brokers...), kgo.ProducerBatchMaxBytes(16<<20), kgo.ProducerBatchCompression(kgo.GzipCompression()),
-		kgo.MetadataMinAge(metadataAge), kgo.UnknownTopicRetries(50), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
+		kgo.MetadataMinAge(metadataAge), kgo.MetadataMaxAge(newsAge), kgo.UnknownTopicRetries(50), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
 	)
 	if err != nil {
 		return nil, err
@@ -88,7 +92,8 @@ func New(ctx context.Context, brokers []string, topics Topics) (*Oracle, error) 
 	o.reader, err = kgo.NewClient(
 		kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topics.Posts, topics.Results, topics.DeadLetters, topics.Clusters),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.FetchMaxWait(metadataAge), kgo.MetadataMinAge(metadataAge), kgo.UnknownTopicRetries(-1),
+		kgo.FetchMaxWait(metadataAge), kgo.FetchMaxBytes(readBytes), kgo.FetchMaxPartitionBytes(readBytes),
+		kgo.MetadataMinAge(metadataAge), kgo.MetadataMaxAge(newsAge), kgo.UnknownTopicRetries(-1),
 	)
 	if err != nil {
 		o.client.Close()
@@ -160,8 +165,25 @@ func (o *Oracle) Settle(ctx context.Context) error {
 	return nil
 }
 
+// Inputs is how many records of the posts topic were read so far.
+func (o *Oracle) Inputs() int { return len(o.inputs) }
+
 // Outcomes is how many inputs have an outcome so far.
 func (o *Oracle) Outcomes() int { return len(o.seen.outcomes) }
+
+// Records are the outcomes of a post so far, as they lie in the topics.
+func (o *Oracle) Records(p *Post) []*kgo.Record {
+	var records []*kgo.Record
+	for at, in := range o.inputs {
+		if in != p {
+			continue
+		}
+		for _, out := range o.seen.outcomes[o.resultID(at)] {
+			records = append(records, out.record)
+		}
+	}
+	return records
+}
 
 func (o *Oracle) note(r *kgo.Record) error {
 	switch r.Topic {

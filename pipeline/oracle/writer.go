@@ -22,6 +22,7 @@ type Post struct {
 	Post       string         // post id of a result or a tombstone
 	Images     []int          // indexes of the images that must be labelled
 	Failed     int            // how many images must not
+	Cut        bool           // no topic takes it: its dead letter holds a beginning
 }
 
 // Writer makes posts of all kinds, the same for the same seed.
