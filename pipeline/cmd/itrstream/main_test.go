@@ -68,7 +68,7 @@ func TestValidate(t *testing.T) {
 
 func TestEveryCommandHasExamples(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{}, {"run"}, {"demo"}, {"validate"}, {"topics"}, {"topics", "create"}, {"redrive"}, {"model"}, {"model", "inspect"}, {"model", "verify"}, {"model", "label"}, {"model", "calibrate"}, {"version"}} {
+	for _, args := range [][]string{{}, {"run"}, {"demo"}, {"validate"}, {"topics"}, {"topics", "create"}, {"redrive"}, {"dataset"}, {"dataset", "stats"}, {"dataset", "verify"}, {"dataset", "sample"}, {"model"}, {"model", "inspect"}, {"model", "verify"}, {"model", "label"}, {"model", "calibrate"}, {"version"}} {
 		status, out, _ := call(append(args, "--help")...)
 		require.Equal(t, 0, status)
 		require.Contains(t, out, "Examples:", args)

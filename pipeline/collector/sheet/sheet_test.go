@@ -1,9 +1,11 @@
 package sheet
 
 import (
+	"bytes"
 	"image"
 	"image/color"
 	"image/draw"
+	"image/jpeg"
 	"strings"
 	"testing"
 
@@ -12,6 +14,8 @@ import (
 	"golang.org/x/image/font"
 	"golang.org/x/image/font/gofont/goregular"
 	"pgregory.net/rapid"
+
+	"github.com/itrstream/itrstream/pipeline/collector/inspect/inspecttest"
 )
 
 func filled(width, height int, colour color.Color) image.Image {
@@ -65,6 +69,30 @@ func TestDraw(t *testing.T) {
 	again, err := Draw(pairs, 3)
 	require.NoError(t, err)
 	assert.Equal(t, sheet.Pix, again.Pix)
+}
+
+func TestOf(t *testing.T) {
+	t.Parallel()
+	row := inspecttest.Rows(t, 2)[1]
+	p := Of(&row)
+	assert.Equal(t, "image_adds", p.Relation)
+	assert.Equal(t, "0.25", p.Note)
+	assert.Equal(t, "Post 1 shows stripes", p.Text)
+	want, err := jpeg.Decode(bytes.NewReader(row.Image))
+	require.NoError(t, err)
+	require.Equal(t, want.Bounds(), p.Image.Bounds())
+	for _, at := range []image.Point{{}, {X: 119, Y: 89}, {X: 60, Y: 3}} {
+		r, g, b, _ := want.At(at.X, at.Y).RGBA()
+		gotR, gotG, gotB, a := p.Image.At(at.X, at.Y).RGBA()
+		assert.InDelta(t, r, gotR, 16*0x101) // the decoders round and upsample differently
+		assert.InDelta(t, g, gotG, 16*0x101)
+		assert.InDelta(t, b, gotB, 16*0x101)
+		assert.EqualValues(t, 0xffff, a)
+	}
+	row.Image = row.Image[:100]
+	assert.Contains(t, Of(&row).Fault, "corrupt")
+	row.Image = nil
+	assert.Equal(t, "no image", Of(&row).Fault)
 }
 
 func TestDrawRefuses(t *testing.T) {
