@@ -128,7 +128,19 @@ golden: ## rewrite the golden files that Go makes, and show what changed
 	@git --no-pager diff --stat
 
 .PHONY: bench
-bench: ## Go benchmarks of single packages
+bench: $(KAFKA_LIBS)/fetched $(VENV)-bench/installed ## measure the pipeline beside its limit and its peers; ARGS=--help lists what it takes
+	@for program in java redis-server; do command -v $$program >/dev/null || { \
+		echo "bench needs $$program: apt-get install default-jre-headless redis-server" >&2; exit 1; }; done
+	$(WITH_ONNXRUNTIME) ITRSTREAM_KAFKA_LIBS=$(KAFKA_LIBS) $(GO) run ./pipeline/bench --python $(VENV)-bench/bin/python $(ARGS)
+
+$(VENV)-bench/installed: pipeline/bench/peer_python/requirements.txt
+	rm -rf $(VENV)-bench
+	$(PYTHON) -m venv $(VENV)-bench
+	$(VENV)-bench/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+.PHONY: bench-go
+bench-go: ## Go benchmarks of single packages
 	$(WITH_ONNXRUNTIME) $(GO) test -run '^$$' -bench . -benchmem $(call packages_with,'^func Benchmark')
 
 .PHONY: test-training

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/itrstream/itrstream/connectors/kafka/kafkatest"
+	"github.com/itrstream/itrstream/connectors/redis/redistest"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := command().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// parts are what is measured, in this order.
+var parts = []struct {
+	name, what string
+	run        func(context.Context, *bench) error
+}{
+	{"limit", "the pipeline beside a bare loop of the same graphs", limitPart},
+	{"peers", "the pipeline beside a Python program on the same posts", peersPart},
+	{"stub", "decode, map and emit without a model", stubPart},
+	{"parts", "tokenizer, images, clustering, JSON, Kafka, each beside a peer's", partsPart},
+	{"latency", "from produce to committed consume, at shares of the highest rate", latencyPart},
+}
+
+// bench is one run of the benchmarks.
+type bench struct {
+	repeat  int
+	quick   bool
+	only    []string
+	bundle  string
+	device  string
+	python  string
+	results string
+	profile string
+
+	self, dir, photos string
+	brokers           []string
+	redis             string
+	admin             *kadm.Client
+	table             table
+	runs              int
+	span              time.Duration // of one measurement
+
+	mu     sync.Mutex
+	failed error
+}
+
+func command() *cobra.Command {
+	var b bench
+	var names []string
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure the pipeline against its limit and its peers",
+		Long:  "Measure the pipeline against its limit and its peers, on Apache Kafka (jars in $" + kafkatest.LibsVariable + ") and redis-server.\n\n" + describeParts(),
+		Example: `  make bench
+  make bench ARGS='--quick --only peers,latency'
+  make bench ARGS='--only peers --repeat 1 --profile cpu.pprof'`,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, name := range b.only {
+				if !slices.Contains(names, name) {
+					return fmt.Errorf("--only: there is no part %q: use one or more of %s", name, strings.Join(names, ", "))
+				}
+			}
+			if b.repeat < 1 {
+				return fmt.Errorf("--repeat is %d: it must be 1 or more", b.repeat)
+			}
+			return b.run(cmd.Context())
+		},
+	}
+	f := cmd.Flags()
+	f.StringSliceVar(&b.only, "only", nil, "parts to run: "+strings.Join(names, ", ")+" (default all)")
+	f.IntVar(&b.repeat, "repeat", 3, "how often to measure each pair")
+	f.BoolVar(&b.quick, "quick", false, "short measurements, for a first look")
+	f.StringVar(&b.bundle, "bundle", "model/bundles/itr-mini", "model `folder`")
+	f.StringVar(&b.device, "device", "cpu", "cpu or cuda:N, of the pipeline")
+	f.StringVar(&b.python, "python", ".cache/venv-bench/bin/python", "Python with the packages of peer_python/requirements.txt")
+	f.StringVar(&b.results, "results", "pipeline/bench/results", "folder for the figures as JSON; empty: none")
+	f.StringVar(&b.profile, "profile", "", "`file` for a CPU profile of the last exactly-once run of the pipeline")
+	cmd.AddCommand(workerCommand(), limitCommand(), goPeerCommand())
+	return cmd
+}
+
+func describeParts() string {
+	var out strings.Builder
+	for _, p := range parts {
+		fmt.Fprintf(&out, "  %-8s %s\n", p.name, p.what)
+	}
+	return out.String()
+}
+
+func (b *bench) run(ctx context.Context) (err error) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case failure:
+			err = p.error
+		default:
+			panic(p)
+		}
+	}()
+	began := time.Now()
+	b.span = 8 * time.Second
+	if b.quick {
+		b.span = 3 * time.Second
+	}
+	if b.self, err = os.Executable(); err != nil {
+		return err
+	}
+	if b.dir, err = os.MkdirTemp("", "itrstream-bench-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.dir) //nolint:errcheck // nothing of worth is in it
+	s := &session{dir: b.dir}
+	defer s.end()
+	if err := b.prepare(ctx, s); err != nil {
+		return err
+	}
+	for _, p := range parts {
+		if len(b.only) > 0 && !slices.Contains(b.only, p.name) {
+			continue
+		}
+		partBegan := time.Now()
+		b.say("== %s: %s", p.name, p.what)
+		if err := errors.Join(p.run(ctx, b), b.failure()); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		b.say("== %s took %s", p.name, time.Since(partBegan).Round(time.Second))
+	}
+	if err := b.table.print(os.Stdout); err != nil {
+		return err
+	}
+	if b.results != "" {
+		path, err := b.table.write(b.results)
+		if err != nil {
+			return err
+		}
+		b.say("written to %s", path)
+	}
+	b.say("all of it took %s", time.Since(began).Round(time.Second))
+	return nil
+}
+
+// prepare draws the photos and starts the servers.
+func (b *bench) prepare(ctx context.Context, s *session) error {
+	b.table.Hardware = thisMachine()
+	b.photos = filepath.Join(b.dir, "photos")
+	if err := os.Mkdir(b.photos, 0o750); err != nil {
+		return err
+	}
+	b.say("drawing photos")
+	if err := drawPhotos(b.photos); err != nil {
+		return err
+	}
+	b.say("starting Apache Kafka and redis-server")
+	b.brokers = kafkatest.Start(s, kafkatest.Options{}).Addrs() //nolint:contextcheck // it ends with the session
+	b.redis = redistest.Start(s, redistest.Options{}).Addr()    //nolint:contextcheck // as above
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.brokers...)) //nolint:contextcheck // as above
+	if err != nil {
+		return err
+	}
+	s.Cleanup(client.Close)
+	b.admin = kadm.NewClient(client)
+	return ctx.Err()
+}
+
+// say tells how far the run is.
+func (b *bench) say(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, time.Now().Format("15:04:05 ")+format+"\n", args...)
+}
+
+// fail remembers the first error of something that has no other way to report
+// it.
+func (b *bench) fail(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.failed == nil {
+		b.failed = err
+	}
+}
+
+func (b *bench) failure() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failed
+}
+
+// backlog is how many posts of a stream keep the fastest worker busy while it
+// warms up and is measured.
+func (b *bench) backlog(s stream) int {
+	perSecond := 150
+	switch s.Name {
+	case phone.Name:
+		perSecond = 15
+	case textStream.Name:
+		perSecond = 100_000
+	}
+	return int(1.25 * float64(perSecond*b.table.Hardware.Cores) * b.span.Seconds())
+}

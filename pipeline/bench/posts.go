@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/itrstream/itrstream/pipeline/demo/assets"
+	"github.com/itrstream/itrstream/schemas"
+)
+
+// stream is a sequence of posts, the same each time.
+type stream struct {
+	Name  string
+	kinds []share // none: posts without an image
+}
+
+type share struct {
+	kind
+	upTo float64 // of the posts, with the kinds before it
+}
+
+// Posts of the mix have 364 KB on average.
+var (
+	mixStream  = stream{"mix", []share{{social, 0.70}, {small, 0.95}, {phone, 1}}}
+	textStream = stream{Name: "text"}
+)
+
+func streamOf(k kind) stream { return stream{k.Name, []share{{k, 1}}} }
+
+// streamNamed finds a stream for a child process.
+func streamNamed(name string) (stream, error) {
+	for _, k := range kinds {
+		if k.Name == name {
+			return streamOf(k), nil
+		}
+	}
+	if name == mixStream.Name {
+		return mixStream, nil
+	}
+	return stream{}, fmt.Errorf("no stream of photos is called %q", name)
+}
+
+// writer makes the posts of a stream.
+type writer struct {
+	stream
+	texts []string
+	files map[string][][]byte
+}
+
+func newWriter(s stream, photos string) (*writer, error) {
+	w := &writer{stream: s, files: map[string][][]byte{}}
+	for _, k := range s.kinds {
+		for i := range k.Count {
+			file, err := os.ReadFile(photoFile(photos, k.kind, i))
+			if err != nil {
+				return nil, err
+			}
+			w.files[k.Name] = append(w.files[k.Name], file)
+		}
+	}
+	var err error
+	w.texts, err = sentences()
+	return w, err
+}
+
+// sentences are the demo's words, cut anew at the lengths of tweets.
+func sentences() ([]string, error) {
+	posts, err := assets.Posts()
+	if err != nil {
+		return nil, err
+	}
+	var words []string
+	for _, message := range posts {
+		var post schemas.Post
+		if json.Unmarshal(message.Value, &post) == nil {
+			words = append(words, strings.Fields(post.Text)...)
+		}
+	}
+	random := rand.New(rand.NewPCG(3, 3)) //nolint:gosec // the same texts each time
+	out := make([]string, 4096)
+	for i := range out {
+		n := 6 + random.IntN(30)
+		at := random.IntN(len(words) - n)
+		out[i] = strings.Join(words[at:at+n], " ")
+	}
+	return out, nil
+}
+
+func (w *writer) text(n int) string { return w.texts[n%len(w.texts)] }
+
+// What makes a file unique: a comment after a JPEG's first marker.
+const (
+	jpegStart = "\xff\xd8"
+	comment   = "\xff\xfe\x00\x0e%012d"
+)
+
+// photo is the file of post n: its digest is like no other's, for the pipeline
+// works on a repeated file once.
+func (w *writer) photo(n int) []byte {
+	file := w.original(n)
+	return append([]byte(jpegStart+fmt.Sprintf(comment, n)), file[len(jpegStart):]...)
+}
+
+func (w *writer) original(n int) []byte {
+	random := rand.New(rand.NewPCG(uint64(n), 11)) //nolint:gosec // the same posts each time
+	at := random.Float64()
+	for _, s := range w.kinds {
+		if at < s.upTo {
+			files := w.files[s.Name]
+			return files[random.IntN(len(files))]
+		}
+	}
+	panic("the shares of a stream end with 1")
+}
+
+func postID(n int) string { return fmt.Sprintf("bench-%08d", n) }
+
+// textPost is how long a post without an image is, in bytes.
+const textPost = 350
+
+// value is post n as it stands in the topic.
+func (w *writer) value(n int) []byte {
+	created := time.Date(2026, time.September, 1, 7, 0, n%3600, 0, time.UTC)
+	post := schemas.Post{
+		Schema: schemas.PostSchema, Source: "bench", PostID: postID(n), AuthorID: fmt.Sprintf("author-%05d", n%10_000),
+		CreatedAt: &created, Text: w.text(n), Langs: []string{"en"},
+	}
+	if len(w.kinds) > 0 {
+		post.Media = []schemas.Media{{Kind: "image", Data: w.photo(n)}}
+		return marshal(post)
+	}
+	// Texts have quotes and letters that JSON writes longer, so one cut is not always enough.
+	for more := 1; len(marshal(post)) < textPost; more++ {
+		post.Text += " " + w.text(n+more)
+	}
+	for value := marshal(post); ; value = marshal(post) {
+		over := len(value) - textPost
+		if over <= 0 {
+			return value
+		}
+		runes := []rune(post.Text)
+		post.Text = string(runes[:len(runes)-max(1, over/6)])
+	}
+}
+
+func marshal(post schemas.Post) []byte {
+	value, err := json.Marshal(post)
+	if err != nil {
+		panic(err) // a post has nothing that JSON lacks
+	}
+	return value
+}
+
+const (
+	// partitions is how many each topic has.
+	partitions      = 4
+	maxMessageBytes = 16 << 20
+)
+
+// fill makes a topic with the first n posts of a stream.
+func (b *bench) fill(ctx context.Context, topic string, s stream, n int) error {
+	b.say("writing %d posts of %s", n, s.Name)
+	w, err := newWriter(s, b.photos)
+	if err != nil {
+		return err
+	}
+	if err := b.createTopic(ctx, topic); err != nil {
+		return err
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.brokers...), kgo.DefaultProduceTopic(topic),
+		kgo.ProducerBatchMaxBytes(maxMessageBytes), kgo.MaxBufferedBytes(64<<20), kgo.ProducerLinger(5*time.Millisecond))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	for i := range n {
+		client.Produce(ctx, &kgo.Record{Key: []byte(postID(i)), Value: w.value(i)}, func(_ *kgo.Record, failed error) {
+			if failed != nil {
+				b.fail(fmt.Errorf("filling topic %s: %w", topic, failed))
+			}
+		})
+	}
+	return client.Flush(ctx)
+}
+
+func (b *bench) createTopic(ctx context.Context, topic string) error {
+	limit := fmt.Sprint(maxMessageBytes)
+	_, err := b.admin.CreateTopic(ctx, partitions, 1, map[string]*string{"max.message.bytes": &limit}, topic)
+	return err
+}
+
+// deleteTopic frees the disk of a topic that is done with.
+func (b *bench) deleteTopic(ctx context.Context, topic string) {
+	if _, err := b.admin.DeleteTopic(ctx, topic); err != nil {
+		b.fail(fmt.Errorf("deleting topic %s: %w", topic, err))
+	}
+}
