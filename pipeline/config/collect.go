@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/itrstream/itrstream/connectors/dataset/bucket"
+	"github.com/itrstream/itrstream/pipeline/collector/card"
 	"github.com/itrstream/itrstream/pipeline/collector/duplicates"
 	"github.com/itrstream/itrstream/stages/collect"
 )
@@ -29,6 +30,8 @@ type Collect struct {
 	ShardEvery time.Duration `mapstructure:"shard_every"`
 	// Duplicates says when a pair is near one that the data set has.
 	Duplicates duplicates.Config `mapstructure:"duplicates"`
+	// Card is what the data set's card says about it.
+	Card card.Config `mapstructure:"card"`
 }
 
 func defaultCollect() Collect {
@@ -40,6 +43,7 @@ func defaultCollect() Collect {
 		ShardBytes: 256 << 20,
 		ShardEvery: 10 * time.Minute,
 		Duplicates: duplicates.DefaultConfig(),
+		Card:       card.DefaultConfig(),
 	}
 }
 
@@ -71,5 +75,6 @@ func (c Collect) Validate() error {
 	check(c.ShardBytes >= 1<<20 && c.ShardBytes <= 16<<30, "shard_bytes", c.ShardBytes, fmt.Sprintf("between %d and %d", 1<<20, int64(16<<30)))
 	check(c.ShardEvery >= time.Second && c.ShardEvery <= 24*time.Hour, "shard_every", c.ShardEvery, "between 1s and 24h")
 	errs = append(errs, prefixed("duplicates", c.Duplicates.Validate())...)
+	errs = append(errs, prefixed("card", c.Card.Validate())...)
 	return errors.Join(errs...)
 }
