@@ -1,6 +1,7 @@
 """Posts as pairs of one text and one picture, read from unlabelled data sets.
 
-Three layouts are read: Parquet with Hugging Face's image column, the folder layout of Twitter100k, and JSON lines.
+Three layouts are read: Parquet with Hugging Face's image column, such as the data sets that `itrstream collect` writes,
+the folder layout of Twitter100k, and JSON lines.
 Pictures stay where they are until asked for; texts are kept in memory. Whatever is wrong is a DataError that names the
 file and the row.
 """
@@ -24,6 +25,7 @@ from itr.bundle import LABELS
 POST_LENGTH = 140  # characters kept of each Twitter100k text, OCR text and caption
 RELATIONS = 4
 POST = "post.v1"
+MANIFEST, COLLECTED = "manifest.json", "dataset.v1"  # of data sets that itrstream collects
 
 
 class DataError(ValueError):
@@ -224,8 +226,30 @@ def parquet(path: Path, *, split: str | None = None, image_column: str | None = 
 
 
 def parquet_files(path: Path) -> list[Path]:
-    """One file, or all of a folder in the order of their rows."""
-    return [path] if path.is_file() else sorted(path.rglob("*.parquet"))
+    """One file, or all of a folder in the order of their rows; of a collected data set those that its manifest names."""
+    if path.is_file():
+        return [path]
+    collected = (path / MANIFEST).is_file() and (path / "log").is_dir()
+    return collected_files(path) if collected else sorted(path.rglob("*.parquet"))
+
+
+def collected_files(folder: Path) -> list[Path]:
+    """The shards of a data set by `itrstream collect`.
+
+    Others may lie beside them: of a collector that is writing, or from before a takedown. Those are not to be read.
+    """
+    manifest = folder / MANIFEST
+    try:
+        told = json.loads(manifest.read_text(encoding="utf-8"))
+        if told["schema"] != COLLECTED:
+            raise DataError(f"{manifest}: schema {told['schema']!r}, not {COLLECTED}: a newer itrstream wrote it")
+        files = [folder / shard["path"] for shard in told["shards"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{manifest}: no manifest of a data set: {error!r}") from error
+    missing = next((file for file in files if not file.is_file()), None)
+    if missing is not None:
+        raise DataError(f"{missing}: is named by {MANIFEST} and not there: a takedown replaced it just now; try again")
+    return files
 
 
 def _parquet_rows(file: Path, spill: IO[bytes], image_column: str | None) -> Iterator[Pair]:

@@ -131,6 +131,33 @@ def test_parquet_pictures_by_bytes_and_by_path(tmp_path: Path) -> None:
     assert len(read(tmp_path / "data")) == 604
 
 
+def test_of_a_collected_data_set_only_what_its_manifest_names(tmp_path: Path) -> None:
+    picture = write_picture(tmp_path / "in.png").read_bytes()
+    day = tmp_path / "data" / "day=2026-11-23"
+    day.mkdir(parents=True)
+    (tmp_path / "log").mkdir()
+    names = ("b.r0.parquet", "a.r1.parquet", "a.r0.parquet")  # the last: from before a takedown
+    for name in names:
+        row = {"text": name, "picture": {"bytes": picture, "path": None}, "relation": None, "ocr": None}
+        pq.write_table(table([row]), day / name)
+    shards = [{"path": f"data/day=2026-11-23/{name}"} for name in names[:2]]
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(json.dumps({"schema": "dataset.v1", "shards": shards}))
+    assert [pair.text for pair in read(tmp_path)] == ["b.r0.parquet", "a.r1.parquet"]
+
+    (day / "a.r1.parquet").rename(day / "a.r2.parquet")
+    with pytest.raises(DataError, match=r"a\.r1\.parquet: is named by manifest\.json and not there"):
+        read(tmp_path)
+    manifest.write_text(json.dumps({"schema": "dataset.v2", "shards": shards}))
+    with pytest.raises(DataError, match="a newer itrstream wrote it"):
+        read(tmp_path)
+    manifest.write_text("{}")
+    with pytest.raises(DataError, match="no manifest of a data set"):
+        read(tmp_path)
+    (tmp_path / "log").rmdir()
+    assert len(read(tmp_path)) == 3  # somebody else's manifest
+
+
 def test_broken_parquet(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     path.write_bytes(b"PAR1 no")
