@@ -34,8 +34,9 @@ func newBudget(q config.Queue, rowBytes int64, m *Metrics) *budget {
 
 // flight is a batch with its share of the budget.
 type flight struct {
-	batch *schemas.Batch
-	free  func()
+	batch   *schemas.Batch
+	free    func()
+	windows []window // of the stages it has passed
 }
 
 func (f *flight) release() {

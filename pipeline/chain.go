@@ -242,16 +242,19 @@ func (c *chain) source(ctx, work context.Context, out chan<- *flight) error {
 		}
 		stages.Reach(ctx, stages.AfterPoll)
 		from = b.Offsets.End
-		if b.Timings.Decode, err = c.timed(work, stageDecode, c.decode, b); err != nil {
+		decoding, err := c.timed(work, stageDecode, c.decode, b)
+		if err != nil {
 			b.Release()
 			return err
 		}
+		b.Timings.Decode = decoding.took
 		stages.Reach(ctx, stages.AfterDecode)
 		f, err := c.budget.admit(ctx, b)
 		if err != nil {
 			b.Release()
 			return nil
 		}
+		f.windows = append(f.windows, decoding)
 		f.free = c.collecting.freeing(b, f.free)
 		select {
 		case out <- f:
@@ -272,12 +275,13 @@ func (c *chain) pass(
 	in <-chan *flight, out chan<- *flight,
 ) error {
 	for f := range in {
-		took, err := c.timed(work, name, s, f.batch)
+		w, err := c.timed(work, name, s, f.batch)
 		if err != nil {
 			f.release()
 			return err
 		}
-		*spent(&f.batch.Timings) = took
+		*spent(&f.batch.Timings) = w.took
+		f.windows = append(f.windows, w)
 		stages.Reach(work, stages.CrashPoint("after-"+name))
 		select {
 		case out <- f:
@@ -289,7 +293,7 @@ func (c *chain) pass(
 	return nil
 }
 
-func (c *chain) timed(ctx context.Context, name string, s stages.Stage, b *schemas.Batch) (time.Duration, error) {
+func (c *chain) timed(ctx context.Context, name string, s stages.Stage, b *schemas.Batch) (window, error) {
 	return c.steps[name].time(ctx, b, func(ctx context.Context) error {
 		return stages.Usual.Retry(ctx, c.log, name, func() error { return s.Process(ctx, b) })
 	})
@@ -299,7 +303,7 @@ func (c *chain) timed(ctx context.Context, name string, s stages.Stage, b *schem
 // committed before the next is folded.
 func (c *chain) finish(work context.Context, in <-chan *flight) error {
 	for f := range in {
-		err := c.finishOne(work, f.batch)
+		err := c.finishOne(work, f)
 		f.release()
 		if err != nil {
 			return err
@@ -308,33 +312,38 @@ func (c *chain) finish(work context.Context, in <-chan *flight) error {
 	return nil
 }
 
-func (c *chain) finishOne(ctx context.Context, b *schemas.Batch) error {
+func (c *chain) finishOne(ctx context.Context, f *flight) error {
+	b := f.batch
 	stages.Reach(ctx, stages.BeforeFold)
 	fold := c.claim.Fold
 	if b.Offsets.End <= c.claim.Cursor() {
 		fold = c.claim.Recall
 	}
-	var err error
-	b.Timings.Cluster, err = c.steps[stageCluster].time(ctx, b, func(ctx context.Context) error {
+	folding, err := c.steps[stageCluster].time(ctx, b, func(ctx context.Context) error {
 		return stages.Usual.Retry(ctx, c.log, stageCluster, func() error { return fold(ctx, b) })
 	})
 	if err != nil {
 		return err
 	}
 	stages.Reach(ctx, stages.AfterFold)
+	b.Timings.Cluster = folding.took
 	c.position.Store(c.claim.Cursor())
 	if b.Offsets.First < c.emitted {
 		c.log.InfoContext(ctx, "folded again, for Redis had lost it", "offsets", b.Offsets.String())
 		return nil
 	}
-	if _, err := c.timed(ctx, stageDecide, c.decide, b); err != nil {
-		return err
-	}
-	images, err := c.pick(ctx, b)
+	deciding, err := c.timed(ctx, stageDecide, c.decide, b)
 	if err != nil {
 		return err
 	}
-	if _, err := c.steps[stageEmit].time(ctx, b, func(ctx context.Context) error { return c.emitOne(ctx, b, images) }); err != nil {
+	images, picking, err := c.pick(ctx, b)
+	if err != nil {
+		return err
+	}
+	traces := newJourney(ctx, c.tracer, b)
+	emitting, err := c.steps[stageEmit].time(ctx, b, func(ctx context.Context) error { return c.emitOne(ctx, b, images, traces) })
+	traces.end(ctx, append(append(f.windows, folding, deciding), append(picking, emitting)...), c.now(), err)
+	if err != nil {
 		return err
 	}
 	c.collecting.committed(b, images)
@@ -345,20 +354,20 @@ func (c *chain) finishOne(ctx context.Context, b *schemas.Batch) error {
 }
 
 // pick chooses what is collected of a batch, if anything ever is.
-func (c *chain) pick(ctx context.Context, b *schemas.Batch) (images picked, err error) {
+func (c *chain) pick(ctx context.Context, b *schemas.Batch) (images picked, took []window, err error) {
 	if c.collecting == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
-	_, err = c.steps[stageCollect].time(ctx, b, func(ctx context.Context) error {
+	w, err := c.steps[stageCollect].time(ctx, b, func(ctx context.Context) error {
 		images, err = c.collecting.pick(ctx, b)
 		return err
 	})
-	return images, err
+	return images, []window{w}, err
 }
 
 // emitOne emits and commits what became of a batch.
-func (c *chain) emitOne(ctx context.Context, b *schemas.Batch, images picked) error {
-	records, err := c.emit.records(b, images)
+func (c *chain) emitOne(ctx context.Context, b *schemas.Batch, images picked, traces *journey) error {
+	records, err := c.emit.records(b, images, traces)
 	if err != nil {
 		return err
 	}

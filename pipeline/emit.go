@@ -28,13 +28,16 @@ type emitter struct {
 	collects bool
 }
 
-func (e *emitter) records(b *schemas.Batch, images picked) ([]kafka.Record, error) {
+func (e *emitter) records(b *schemas.Batch, images picked, traces *journey) ([]kafka.Record, error) {
 	var out []kafka.Record
 	for row := range int(b.Posts().NumRows()) {
 		var err error
+		first := len(out)
 		switch schemas.OutcomeAt(b, row) {
 		case schemas.OutcomeDeadLetter:
+			// Its trace is among the input's own headers.
 			out = append(out, e.deadLetter(b, row))
+			continue
 		case schemas.OutcomeTombstone:
 			out = append(out, e.tombstone(b, row))
 			if e.collects {
@@ -48,6 +51,7 @@ func (e *emitter) records(b *schemas.Batch, images picked) ([]kafka.Record, erro
 		if err != nil {
 			return nil, err
 		}
+		traces.carry(row, out[first:])
 	}
 	for _, event := range b.Events {
 		value, err := schemas.Encode(event)

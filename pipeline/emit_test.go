@@ -28,7 +28,7 @@ func emitted(t *testing.T, b *schemas.Batch) map[string][]kafka.Record {
 	topics := config.Default().Topics
 	topics.Moderation = "mod-queue"
 	e := &emitter{topics: topics, meta: schemas.ResultMeta{KafkaCluster: "c"}, privacy: private(t), now: time.Now}
-	records, err := e.records(b, nil)
+	records, err := e.records(b, nil, newJourney(t.Context(), nil, b))
 	require.NoError(t, err)
 	byTopic := map[string][]kafka.Record{}
 	for _, r := range records {
@@ -101,7 +101,7 @@ func TestACutDeadLetterFits(t *testing.T) {
 	schematest.AddPosts(t, alloc, b, schemas.PostFields(), `{}`)
 	b.Reject(0, schemas.Reject{Stage: "decode", Reason: schemas.ReasonMalformed})
 	e := &emitter{topics: config.Default().Topics, now: time.Now}
-	records, err := e.records(b, nil)
+	records, err := e.records(b, nil, newJourney(t.Context(), nil, b))
 	require.NoError(t, err)
 	cut := e.cutDeadLetters(records, deadLetterRoom+100)[0]
 	require.Equal(t, "value", string(cut.Value))

@@ -51,6 +51,7 @@ type runner struct {
 	budget      *budget
 	metrics     *Metrics
 	health      *ops.Health
+	tracer      *ops.Tracer
 	progress    progress
 	modelDigest string
 }
@@ -74,7 +75,7 @@ func run(ctx context.Context, cfg config.Config, s Settings) (err error) {
 	if err != nil {
 		return err
 	}
-	defer w.listener.Close() //nolint:contextcheck // it serves until everything else has ended
+	defer w.close() //nolint:contextcheck // it goes on until everything else has ended
 
 	services, err := StartEmbedded(&cfg)
 	if err != nil {
@@ -114,7 +115,7 @@ func run(ctx context.Context, cfg config.Config, s Settings) (err error) {
 	}
 	defer web.Close()
 
-	r := &runner{cfg: cfg, log: s.Log, now: s.Now, alloc: s.Alloc, client: client, metrics: w.metrics, health: w.health, modelDigest: m.Digest()}
+	r := &runner{cfg: cfg, log: s.Log, now: s.Now, alloc: s.Alloc, client: client, metrics: w.metrics, health: w.health, tracer: w.tracer, modelDigest: m.Digest()}
 	if err := r.build(ctx, m, web, rdb); err != nil {
 		return err
 	}

@@ -44,15 +44,23 @@ func (s *step) run(ctx context.Context, on fmt.Stringer, do func(context.Context
 	return do(stages.WithWaiting(ctx, s.activity.Wait))
 }
 
+// window is when a stage worked on a batch.
+type window struct {
+	stage string
+	began time.Time
+	took  time.Duration
+}
+
 // time runs a stage over a batch and measures it.
-func (s *step) time(ctx context.Context, b *schemas.Batch, do func(context.Context) error) (time.Duration, error) {
-	began := s.chain.now()
-	if err := s.run(ctx, b.Offsets, do); err != nil {
-		return 0, fmt.Errorf("%s of offsets %s: %w", s.name, b.Offsets, err)
+func (s *step) time(ctx context.Context, b *schemas.Batch, do func(context.Context) error) (window, error) {
+	w := window{stage: s.name, began: s.chain.now()}
+	err := s.run(ctx, b.Offsets, do)
+	w.took = s.chain.now().Sub(w.began)
+	if err != nil {
+		return w, fmt.Errorf("%s of offsets %s: %w", s.name, b.Offsets, err)
 	}
-	took := s.chain.now().Sub(began)
-	s.chain.metrics.took(s.name, took)
-	return took, nil
+	s.chain.metrics.took(s.name, w.took)
+	return w, nil
 }
 
 // offset is where a fetch reads on.

@@ -14,12 +14,13 @@ import (
 // pingEvery is how often Redis is asked whether it answers.
 const pingEvery = 2 * time.Second
 
-// watch is how operators see into a run: its metrics, its health, and the
-// listener that serves them.
+// watch is how operators see into a run: its metrics, its health, the listener
+// that serves them, and its traces.
 type watch struct {
 	metrics                  *Metrics
 	health                   *ops.Health
 	listener                 *ops.Listener
+	tracer                   *ops.Tracer
 	partitions, model, redis *ops.Condition
 }
 
@@ -34,8 +35,20 @@ func startWatch(ctx context.Context, cfg config.Config, s Settings) (*watch, err
 	w.redis = w.health.Require("redis_reachable")
 	w.metrics.started(cfg.Queue, s.Now())
 	var err error
-	w.listener, err = ops.Listen(ctx, cfg.Ops, ops.Settings{Log: s.Log, Gatherer: reg, Health: w.health})
-	return w, err
+	if w.tracer, err = ops.NewTracer(ctx, cfg.Tracing, s.Version, s.Log); err != nil {
+		return nil, err
+	}
+	if w.listener, err = ops.Listen(ctx, cfg.Ops, ops.Settings{Log: s.Log, Gatherer: reg, Health: w.health}); err != nil {
+		w.tracer.Close() //nolint:contextcheck // it has nothing to send
+		return nil, err
+	}
+	return w, nil
+}
+
+// close sends the last traces and ends the listener.
+func (w *watch) close() {
+	w.tracer.Close()
+	w.listener.Close()
 }
 
 // warm notes that the model has run once.
