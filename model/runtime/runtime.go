@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -81,6 +82,12 @@ func Open(o Options) (*Runtime, error) {
 	return &Runtime{device: device}, nil
 }
 
+// noTelemetry keeps ONNX Runtime to itself when it is set before the library starts. Since 1.29
+// the published Linux libraries report to their maker, names and digests of models
+// included, unless it is; for that they keep an id in the user's cache folder and run a shell, and
+// without a shell they crash.
+const noTelemetry = "ORT_DISABLE_TELEMETRY"
+
 func enter(library string) error {
 	environment.Lock()
 	defer environment.Unlock()
@@ -90,6 +97,9 @@ func enter(library string) error {
 		}
 		environment.users++
 		return nil
+	}
+	if err := os.Setenv(noTelemetry, "1"); err != nil {
+		return fmt.Errorf("runtime: %s: %w", noTelemetry, err)
 	}
 	ort.SetSharedLibraryPath(library)
 	// Below errors, ONNX Runtime writes lines of its own to stderr, about
