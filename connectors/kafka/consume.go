@@ -195,7 +195,6 @@ func (m *membership) generation(ctx, over context.Context, gen *kafkago.Generati
 	m.watch(work)
 	stop(ErrGenerationEnded)
 	m.keepAlive(draining, over, gen)
-	<-draining.Done()
 	return failure
 }
 
@@ -229,8 +228,8 @@ func (m *membership) watch(ctx context.Context) {
 	}
 }
 
-// keepAlive sends heartbeats from the end of a generation to that of
-// draining, when the handlers have returned. kafka-go stops its own at once,
+// keepAlive returns with the end of draining, when the handlers have returned,
+// and sends heartbeats from the end of a generation until then. kafka-go stops its own at once,
 // so a batch would have to be finished within the session timeout; with ours
 // it may take the rebalance timeout.
 func (m *membership) keepAlive(draining, over context.Context, gen *kafkago.Generation) {

@@ -12,6 +12,7 @@ import (
 
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/endtxn"
 	"github.com/segmentio/kafka-go/protocol/produce"
 	"github.com/segmentio/kafka-go/protocol/rawproduce"
 	"github.com/stretchr/testify/require"
@@ -417,10 +418,23 @@ func TestRemedies(t *testing.T) {
 func TestWaitingEnds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	p := w.open()
-	w.refuse(kmsg.EndTxn, kerr.CoordinatorNotAvailable.Code, 1<<30)
 	why := errors.New("why")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	time.AfterFunc(50*time.Millisecond, func() { cancel(why) })
+	asked := 0
+	p, err := txn.Open(t.Context(), txn.Settings{ClientID: "test", Log: slog.New(slog.DiscardHandler), Send: func(ctx context.Context, req protocol.Message) (protocol.Message, error) {
+		if _, ok := req.(*endtxn.Request); !ok {
+			return w.send(ctx, req)
+		}
+		switch asked++; asked {
+		case 1, 2:
+		case 3:
+			cancel(why)
+		default:
+			return &endtxn.Response{}, nil // it should have ended
+		}
+		return &endtxn.Response{ErrorCode: kerr.CoordinatorNotAvailable.Code}, nil
+	}}, id, time.Minute)
+	require.NoError(t, err)
 	require.ErrorIs(t, p.End(ctx, true), why)
+	require.Equal(t, 3, asked)
 }
