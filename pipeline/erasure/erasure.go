@@ -14,6 +14,7 @@ import (
 	"github.com/itrstream/itrstream/connectors/dataset/images"
 	"github.com/itrstream/itrstream/connectors/kafka"
 	"github.com/itrstream/itrstream/pipeline"
+	"github.com/itrstream/itrstream/pipeline/collector/card"
 	"github.com/itrstream/itrstream/pipeline/collector/takedown"
 	"github.com/itrstream/itrstream/pipeline/config"
 	"github.com/itrstream/itrstream/schemas"
@@ -245,8 +246,15 @@ func (e *Erasure) reaper(ctx context.Context) (*takedown.Reaper, error) {
 	reaper, err := takedown.Open(ctx, takedown.Settings{
 		Folder: e.folder, Images: e.images, Alloc: e.set.Alloc, Now: e.set.Now, Log: e.set.Log,
 		Changed: func(ctx context.Context) error {
-			_, err := e.folder.WriteManifest(ctx)
-			return err
+			m, err := e.folder.WriteManifest(ctx)
+			if err != nil {
+				return err
+			}
+			text, err := card.Make(m, e.cfg.Collect.Card)
+			if err != nil {
+				return err
+			}
+			return e.folder.WriteCard(ctx, text)
 		},
 	})
 	if err != nil {
