@@ -20,6 +20,17 @@ PARITY := $(CACHE)/parity
 GOVULNCHECK_VERSION := v1.9.0
 VULNDB ?= https://vuln.go.dev
 
+# Raising one? Any version that builds with go.mod's Go; charts/checks/requirements.txt has what comes from PyPI.
+HELM_VERSION        := v3.22.0
+KUBECONFORM_VERSION := v0.8.0
+HELM_DOCS_VERSION   := v1.14.2
+# The oldest that the chart is for, and two in use.
+KUBERNETES_VERSIONS := 1.30.0 1.34.0 1.37.0
+
+HELM        := $(CACHE)/tools/helm-$(HELM_VERSION)
+KUBECONFORM := $(CACHE)/tools/kubeconform-$(KUBECONFORM_VERSION)
+HELM_DOCS   := $(CACHE)/tools/helm-docs-$(HELM_DOCS_VERSION)
+
 KAFKA_POM  := connectors/kafka/kafkatest/pom.xml
 KAFKA_LIBS := $(CACHE)/kafka-libs
 
@@ -100,6 +111,34 @@ crash-real: $(KAFKA_LIBS)/fetched ## the same on Apache Kafka, 50 times
 .PHONY: mutants
 mutants: ## plant faults by hand, one at a time, and see that tests notice
 	$(WITH_ONNXRUNTIME) $(GO) run ./pipeline/mutants
+
+WITH_CHART_TOOLS = HELM=$(HELM) KUBECONFORM=$(KUBECONFORM) HELM_DOCS=$(HELM_DOCS) HADOLINT=$(CACHE)/chart/hadolint \
+	KUBERNETES_SCHEMAS_STAMP=$(CACHE)/chart/kubernetes/installed ITRSTREAM=$(CURDIR)/bin/itrstream
+
+.PHONY: chart
+chart: build $(HELM) $(KUBECONFORM) $(HELM_DOCS) $(CACHE)/chart/kubernetes/installed ## render, lint and validate the Helm chart, images without an engine, compose file, alerts and dashboard
+	cd charts/checks && $(GO) vet ./... && $(WITH_CHART_TOOLS) $(GO) test ./...
+
+.PHONY: chart-golden
+chart-golden: build $(HELM) $(KUBECONFORM) $(HELM_DOCS) $(CACHE)/chart/kubernetes/installed ## rewrite the chart's golden files, values' schema and README, and show what changed
+	cd charts/checks && $(WITH_CHART_TOOLS) $(GO) test -run '^TestValuesSchemaIsCurrent$$' . -update
+	cd charts/checks && $(WITH_CHART_TOOLS) $(GO) test -run '^(TestGolden|TestChartReadmeIsCurrent)$$' . -update
+	@git --no-pager diff --stat -- charts
+
+$(HELM):
+	GOBIN=$(CACHE)/tools $(GO) install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
+	mv $(CACHE)/tools/helm $@
+
+$(KUBECONFORM):
+	GOBIN=$(CACHE)/tools $(GO) install github.com/yannh/kubeconform/cmd/kubeconform@$(KUBECONFORM_VERSION)
+	mv $(CACHE)/tools/kubeconform $@
+
+$(HELM_DOCS):
+	GOBIN=$(CACHE)/tools $(GO) install github.com/norwoodj/helm-docs/cmd/helm-docs@$(HELM_DOCS_VERSION)
+	mv $(CACHE)/tools/helm-docs $@
+
+$(CACHE)/chart/kubernetes/installed: charts/checks/install.sh charts/checks/requirements.txt
+	PYTHON=$(PYTHON) charts/checks/install.sh $(CACHE)/chart $(KUBERNETES_VERSIONS)
 
 .PHONY: race
 race: ## the tests of make test under the race detector
