@@ -35,12 +35,12 @@ const (
 	Unknown   = "unknown"
 )
 
-func bump[N int64 | float64](m *map[string]N, name string, n N) {
+func bump(m *map[string]int64, name string, n int64) {
 	if name == "" {
 		name = Unknown
 	}
 	if *m == nil {
-		*m = make(map[string]N)
+		*m = make(map[string]int64)
 	}
 	if _, known := (*m)[name]; !known && len(*m) >= mostNames {
 		name = Other
@@ -77,13 +77,6 @@ func (s *Stats) Add(r *Row) {
 	s.day(c.CollectedAt.UTC().Format(time.DateOnly), 1)
 	bump(&s.Reasons, c.Selected.Reason, 1)
 	bump(&s.Licenses, c.License, 1)
-	if c.Model.Name != "" {
-		bump(&s.Models, c.Model.Name+" "+c.Model.Version+" "+c.Model.Digest, 1)
-	}
-	if p := c.Selected.Probability; p > 0 && p <= 1 && c.Relation != "" {
-		bump(&s.Weights, c.Relation, 1/p)
-	}
-	bump(&s.Licenses, c.License, 1)
 	bump(&s.Models, c.Model.Name+" "+c.Model.Version+" "+c.Model.Digest, 1)
 	if p := c.Selected.Probability; p > 0 {
 		s.weigh(c.Relation, 1/p)
@@ -103,9 +96,6 @@ func (s *Stats) Merge(o Stats) {
 	s.Rows += o.Rows
 	s.ImageBytes += o.ImageBytes
 	s.TextBytes += o.TextBytes
-	for _, name := range slices.Sorted(maps.Keys(o.Weights)) {
-		bump(&s.Weights, name, o.Weights[name])
-	}
 	s.Sensitive += o.Sensitive
 	for _, m := range []struct {
 		to   *map[string]int64
@@ -125,7 +115,7 @@ func (s *Stats) Merge(o Stats) {
 	for name, n := range o.Days {
 		s.day(name, n)
 	}
-	for relation, weight := range o.Weights {
-		s.weigh(relation, weight)
+	for _, relation := range slices.Sorted(maps.Keys(o.Weights)) {
+		s.weigh(relation, o.Weights[relation])
 	}
 }
