@@ -15,6 +15,7 @@ import (
 
 const (
 	manifestName   = "manifest.json"
+	cardName       = "README.md"
 	manifestSchema = "dataset.v1"
 )
 
@@ -192,4 +193,12 @@ func (f *Folder) Entries(ctx context.Context) ([]Entry, error) {
 		all = append(all, c.held...)
 	}
 	return all, nil
+}
+
+// WriteCard writes README.md, the data set card.
+func (f *Folder) WriteCard(ctx context.Context, text []byte) error {
+	if err := f.store.WriteAll(ctx, cardName, text, nil); err != nil {
+		return again(ctx, "writing "+cardName, err)
+	}
+	return nil
 }

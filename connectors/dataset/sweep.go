@@ -22,7 +22,7 @@ func (c *Chain) Sweep(ctx context.Context, now time.Time) (removed []string, err
 	// name, none is in it.
 	shards := make(map[string]place)
 	var left []string
-	for _, prefix := range []string{dataPrefix, logPrefix(c.input), manifestName + "."} {
+	for _, prefix := range []string{dataPrefix, logPrefix(c.input), manifestName + ".", cardName + "."} {
 		keys, err := c.folder.list(ctx, prefix)
 		if err != nil {
 			return nil, err
