@@ -55,7 +55,7 @@ the pairs into clusters as they arrive, and writes the results to Kafka.`,
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(runCommand(), demoCommand(), validateCommand(), topicsCommand(), redriveCommand(), centroidsCommand(), datasetCommand(), takedownCommand(), healthCommand(), modelCommand(), versionCommand())
+	root.AddCommand(runCommand(), demoCommand(), validateCommand(), topicsCommand(), redriveCommand(), centroidsCommand(), collectCommand(), datasetCommand(), takedownCommand(), healthCommand(), modelCommand(), versionCommand())
 	err := root.ExecuteContext(ctx)
 	switch {
 	case err == nil:
