@@ -27,7 +27,10 @@ func (c *Chain) Without(ctx context.Context, e Entry, alloc memory.Allocator, no
 	}
 	defer r.Close() //nolint:errcheck // it has nothing to close
 	d, err := draftWithout(ctx, r, alloc, gone)
-	if err != nil {
+	switch {
+	case IsNotExist(err): // somebody else is rewriting it, too
+		return Entry{}, fmt.Errorf("%w: %w", ErrLost, err)
+	case err != nil:
 		return Entry{}, fmt.Errorf("shard %s: %w", e.Shard, err)
 	}
 	defer func() { err = errors.Join(err, d.Discard()) }()
