@@ -21,7 +21,7 @@ type privacy struct {
 // newPrivacy reads the key. Without one authors are told apart by a key that
 // nobody knows, for as long as the process runs, and not named.
 func newPrivacy(cfg config.Privacy) (*privacy, error) {
-	p := &privacy{named: cfg.Authors == config.Hash, addresses: cfg.Addresses == config.Hash}
+	p := &privacy{named: cfg.Authors == config.Hash, addresses: cfg.HashesAddresses()}
 	var err error
 	if p.key, err = cfg.Key(); err != nil || p.key != nil {
 		return p, err

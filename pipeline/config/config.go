@@ -160,7 +160,7 @@ func Default() Config {
 		Cluster:  Cluster{Config: cluster.DefaultConfig(), Snapshots: Snapshots{Every: 5 * time.Minute}},
 		Redis:    redis.DefaultConfig(),
 		Decide:   decide.DefaultConfig(),
-		Privacy:  Privacy{Authors: Drop, Addresses: Keep},
+		Privacy:  Privacy{Authors: Drop},
 		Collect:  defaultCollect(),
 		Ops:      ops.DefaultConfig(),
 		Tracing:  ops.DefaultTracing(),
@@ -345,7 +345,7 @@ func (c Config) Digest(calibration string) (string, error) {
 		Decide      decide.Config
 		Privacy     []string
 		Collect     *collect.Config
-	}{c.Decode, []int64{c.Media.MaxBytes, c.Media.MaxPixels, int64(c.Media.MaxSide)}, calibration, c.Cluster.Config, c.Decide, []string{c.Privacy.Authors, c.Privacy.Addresses, key.ID()}, selection})
+	}{c.Decode, []int64{c.Media.MaxBytes, c.Media.MaxPixels, int64(c.Media.MaxSide)}, calibration, c.Cluster.Config, c.Decide, []string{c.Privacy.Authors, c.Privacy.addresses(), key.ID()}, selection})
 	if err != nil {
 		return "", fmt.Errorf("config: digest: %w", err)
 	}

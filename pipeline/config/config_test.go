@@ -189,6 +189,18 @@ func TestHashingNeedsAKey(t *testing.T) {
 		require.ErrorContains(t, err, "privacy.author_key: missing")
 		require.ErrorContains(t, err, "openssl rand -hex 32")
 	}
+	for setting, hashed := range map[string]bool{
+		"privacy.authors=drop": false, "privacy.authors=hash": true, "privacy.authors=hash privacy.addresses=keep": false,
+		"privacy.authors=drop privacy.addresses=hash": true,
+	} {
+		settings := strings.Fields(setting)
+		if strings.Contains(setting, "hash") {
+			settings = append(settings, "privacy.author_key="+strings.Repeat("1", 32))
+		}
+		got, err := load(settings...)
+		require.NoError(t, err, setting)
+		require.Equal(t, hashed, got.Privacy.HashesAddresses(), setting)
+	}
 	_, err := load("privacy.author_key=" + strings.Repeat("1", 32))
 	require.ErrorContains(t, err, "nothing is hashed")
 	_, err = load("privacy.authors=plain", "privacy.addresses=plain")

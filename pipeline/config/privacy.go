@@ -26,7 +26,9 @@ type Privacy struct {
 	AuthorKey     connectors.Secret `mapstructure:"author_key"`
 	AuthorKeyFile string            `mapstructure:"author_key_file"`
 	// Addresses is keep, or hash, which puts a keyed hash in the place of the
-	// author's id in post ids and URIs that hold one, as Bluesky's do.
+	// author's id in post ids and URIs that hold one, as Bluesky's do. Empty is
+	// hash with hashed authors: who asks for hashes shall not find the ids
+	// beside them.
 	Addresses string `mapstructure:"addresses"`
 }
 
@@ -35,10 +37,10 @@ func (p Privacy) validate() error {
 	if p.Authors != Drop && p.Authors != Hash {
 		errs = append(errs, fmt.Errorf("authors: %q: must be drop or hash", p.Authors))
 	}
-	if p.Addresses != Keep && p.Addresses != Hash {
-		errs = append(errs, fmt.Errorf("addresses: %q: must be keep or hash", p.Addresses))
+	if p.Addresses != "" && p.Addresses != Keep && p.Addresses != Hash {
+		errs = append(errs, fmt.Errorf("addresses: %q: must be empty, keep or hash", p.Addresses))
 	}
-	switch given, needed := p.AuthorKey != "" || p.AuthorKeyFile != "", p.Authors == Hash || p.Addresses == Hash; {
+	switch given, needed := p.AuthorKey != "" || p.AuthorKeyFile != "", p.hashes(); {
 	case p.AuthorKey != "" && p.AuthorKeyFile != "":
 		errs = append(errs, errors.New("author_key: given beside author_key_file: must be one of the two"))
 	case needed && !given:
@@ -49,9 +51,26 @@ func (p Privacy) validate() error {
 	return errors.Join(errs...)
 }
 
+// HashesAddresses reports whether author ids inside post ids and URIs are
+// hashed.
+func (p Privacy) HashesAddresses() bool { return p.addresses() == Hash }
+
+// addresses is keep or hash.
+func (p Privacy) addresses() string {
+	switch {
+	case p.Addresses != "":
+		return p.Addresses
+	case p.Authors == Hash:
+		return Hash
+	}
+	return Keep
+}
+
+func (p Privacy) hashes() bool { return p.Authors == Hash || p.HashesAddresses() }
+
 // Key reads the key; it is nil when nothing is hashed.
 func (p Privacy) Key() (*schemas.AuthorKey, error) {
-	if p.Authors != Hash && p.Addresses != Hash {
+	if !p.hashes() {
 		return nil, nil //nolint:nilnil // a nil key hashes nothing
 	}
 	name := "privacy.author_key"
