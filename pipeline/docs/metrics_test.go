@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/itrstream/itrstream/pipeline"
+	"github.com/itrstream/itrstream/pipeline/collector"
 	"github.com/itrstream/itrstream/pipeline/ops"
 )
 
@@ -29,6 +30,10 @@ var programs = []struct {
 	{"itrstream run", func(reg prometheus.Registerer) {
 		ops.RegisterBuild(reg, "v1")
 		pipeline.NewMetrics(reg, slog.New(slog.DiscardHandler))
+	}},
+	{"itrstream collect", func(reg prometheus.Registerer) {
+		ops.RegisterBuild(reg, "v1")
+		collector.NewMetrics(reg, slog.New(slog.DiscardHandler))
 	}},
 }
 
