@@ -188,6 +188,17 @@ test-training: build ## tests of training, import and export: PyTorch, 5 GB
 	$(VENV)-train/bin/python -m pip install --quiet --disable-pip-version-check -e 'model[train,ocr,test]'
 	cd model && OMP_NUM_THREADS=1 $(VENV)-train/bin/python -m pytest -q tests/build tests/checkpoints tests/training
 
+# Nothing is asked of Hugging Face's hub: the shards lie here.
+.PHONY: test-dataset
+test-dataset: build $(VENV)-dataset/installed ## a collected data set as datasets, pyarrow and DuckDB read it
+	cd model && HF_HUB_OFFLINE=1 $(VENV)-dataset/bin/python -m pytest -q tests/dataset
+
+$(VENV)-dataset/installed: model/pyproject.toml
+	rm -rf $(VENV)-dataset
+	$(PYTHON) -m venv $(VENV)-dataset
+	$(VENV)-dataset/bin/python -m pip install --quiet --disable-pip-version-check -e 'model[dataset,test]'
+	touch $@
+
 .PHONY: parity
 parity: build $(PARITY)/words/made $(VENV)-build/installed ## Hugging Face and PyTorch beside Go on three models in full size: PyTorch, 10 GB
 	$(WITH_ONNXRUNTIME) $(VENV)-build/bin/python -m itr parity \

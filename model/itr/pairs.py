@@ -226,7 +226,7 @@ def parquet(path: Path, *, split: str | None = None, image_column: str | None = 
 
 
 def parquet_files(path: Path) -> list[Path]:
-    """One file, or all of a folder in the order of their rows; of a collected data set those that its manifest names."""
+    """One file, or all of a folder in the order of their rows; of a collected data set those in its manifest."""
     if path.is_file():
         return [path]
     collected = (path / MANIFEST).is_file() and (path / "log").is_dir()

@@ -29,15 +29,24 @@ type Options struct {
 	Out      io.Writer // results and summary
 	Progress io.Writer // how far it is
 	JSON     bool      // the summary as one JSON object, on the last line
+	Dataset  string    // a new folder for a data set of all pairs; empty: none is made
 	Settings pipeline.Settings
 }
 
-// Run feeds all sample posts and returns when each has its outcome. Brokers,
-// Redis and clustering of cfg are replaced by embedded, small ones.
-func Run(ctx context.Context, cfg config.Config, o Options) error {
+// Run feeds all sample posts and returns when each has its outcome, and is in
+// the data set if one is asked for. Brokers, Redis and clustering of cfg are replaced
+// by embedded, small ones.
+func Run(ctx context.Context, cfg config.Config, o Options) (err error) {
 	posts, err := assets.Posts()
 	if err != nil {
 		return err
+	}
+	var collects *collection
+	if o.Dataset != "" {
+		if collects, err = newCollection(&cfg, o.Dataset); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, collects.close()) }()
 	}
 	cfg.Kafka.Brokers, cfg.Redis.Addr = nil, ""
 	cfg.Topics.Partitions = 2
@@ -58,22 +67,50 @@ func Run(ctx context.Context, cfg config.Config, o Options) error {
 		return err
 	}
 
+	d := demo{
+		cfg: cfg, settings: o.Settings, client: client, topics: topics, posts: posts,
+		tally: newTally(posts, o.Settings.Now), show: newPrinter(o.Out, o.Progress, len(posts), o.Settings.Now()),
+	}
+	d.show.heading()
+	if err := d.label(ctx); err != nil {
+		return err
+	}
+	summary := d.tally.summary()
+	if collects != nil {
+		collected, err := collects.run(ctx, cfg, o)
+		if err != nil {
+			return err
+		}
+		summary.Dataset = &collected
+	}
+	return d.show.summary(summary, o.JSON)
+}
+
+// demo is one run.
+type demo struct {
+	cfg      config.Config
+	settings pipeline.Settings
+	client   *kafka.Client
+	topics   []kafka.TopicState
+	posts    []assets.Message
+	tally    *tally
+	show     *printer
+}
+
+// label runs the pipeline until each post has its outcome.
+func (d *demo) label(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	tally := newTally(posts, o.Settings.Now)
-	show := newPrinter(o.Out, o.Progress, len(posts), o.Settings.Now())
-	show.heading()
-
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return pipeline.Run(ctx, cfg, o.Settings) })
+	g.Go(func() error { return pipeline.Run(ctx, d.cfg, d.settings) })
 	room, warm := make(chan struct{}, inFlight), make(chan struct{})
-	g.Go(func() error { return feed(ctx, client, cfg.Topics.Posts[0], posts, room, warm, o.Settings.Now) })
+	g.Go(func() error { return feed(ctx, d.client, d.cfg.Topics.Posts[0], d.posts, room, warm, d.settings.Now) })
 	outcomes := make(chan outcome)
-	for _, t := range topics {
-		if t.Name == cfg.Topics.Results || t.Name == cfg.Topics.DeadLetter {
+	for _, t := range d.topics {
+		if t.Name == d.cfg.Topics.Results || t.Name == d.cfg.Topics.DeadLetter {
 			for p := range t.Partitions {
-				tail := &tail{client: client, topic: t.Name, partition: int32(p), settings: o.Settings}
-				g.Go(func() error { return tail.run(ctx, t.Name == cfg.Topics.DeadLetter, outcomes) })
+				tail := &tail{client: d.client, topic: t.Name, partition: int32(p), settings: d.settings}
+				g.Go(func() error { return tail.run(ctx, t.Name == d.cfg.Topics.DeadLetter, outcomes) })
 			}
 		}
 	}
@@ -81,35 +118,35 @@ func Run(ctx context.Context, cfg config.Config, o Options) error {
 		defer stop()
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
-		for !tally.complete() {
+		for !d.tally.complete() {
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
 			case <-tick.C:
-				show.step(tally, o.Settings.Now())
+				d.show.step(d.tally, d.settings.Now())
 			case x := <-outcomes:
-				if tally.add(x) {
-					if tally.outcomes() == 1 {
+				if d.tally.add(x) {
+					if d.tally.outcomes() == 1 {
 						close(warm)
 					}
 					<-room
-					show.outcome(x)
+					d.show.outcome(x)
 				}
 			}
 		}
 		return nil
 	})
-	err = g.Wait()
-	if !tally.complete() {
+	err := g.Wait()
+	if !d.tally.complete() {
 		if err == nil || errors.Is(err, context.Canceled) {
-			return fmt.Errorf("stopped after %d of %d posts", tally.outcomes(), len(posts))
+			return fmt.Errorf("stopped after %d of %d posts", d.tally.outcomes(), len(d.posts))
 		}
 		return err
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
-	return show.summary(tally.summary(), o.JSON)
+	return nil
 }
 
 // feed produces the posts in order, with at most inFlight of them without an

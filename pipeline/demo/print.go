@@ -126,5 +126,8 @@ func (p *printer) summary(s Summary, asJSON bool) error {
 	}
 	fmt.Fprintf(p.out, "%.1f posts/s, latency p50 %.0f ms, p99 %.0f ms; model %s %s\n",
 		s.PostsPerSecond, s.LatencyMS.P50, s.LatencyMS.P99, s.Model.Name, s.Model.Version)
+	if d := s.Dataset; d != nil {
+		fmt.Fprintf(p.out, "data set: %d pairs in %d shards, %d dropped: %s\n", d.Pairs, d.Shards, d.dropped(), d.Folder)
+	}
 	return nil
 }

@@ -97,6 +97,22 @@ type Summary struct {
 	LatencyMS      Latency          `json:"latency_ms"`
 	Model          schemas.ModelRef `json:"model"`
 	Agreement      *Agreement       `json:"agreement,omitempty"`
+	Dataset        *Collected       `json:"dataset,omitempty"`
+}
+
+// Collected is the data set that was asked for.
+type Collected struct {
+	Folder  string           `json:"folder"`
+	Pairs   int64            `json:"pairs"`
+	Shards  int              `json:"shards"`
+	Dropped map[string]int64 `json:"dropped"` // pairs, by reason
+}
+
+func (c *Collected) dropped() (all int64) {
+	for _, n := range c.Dropped {
+		all += n
+	}
+	return all
 }
 
 // Latency is from produce to consume, in milliseconds.

@@ -52,8 +52,10 @@ func demoCommand() *cobra.Command {
 		Long: `Demo starts an embedded Kafka and Redis, runs the pipeline on sample posts with
 the shipped model, prints each result as it comes, and ends with a summary. It
 takes the configuration of run, except for brokers, Redis, partitions, batch size
-and number of clusters, which are the demo's own.`,
+and number of clusters, which are the demo's own. With --dataset, every pair is
+collected, too: itrstream dataset looks at what came of it.`,
 		Example: `  itrstream demo
+  itrstream demo --dataset collected
   itrstream demo --json | tail -n 1 | jq .labels`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -71,6 +73,7 @@ and number of clusters, which are the demo's own.`,
 	}
 	flags.add(cmd)
 	cmd.Flags().BoolVar(&o.JSON, "json", false, "print the summary as one JSON object, on the last line")
+	cmd.Flags().StringVar(&o.Dataset, "dataset", "", "write a data set of all pairs into this new `folder`")
 	return cmd
 }
 
