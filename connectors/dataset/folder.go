@@ -82,12 +82,10 @@ func (f *Folder) Shard(ctx context.Context, path string, alloc memory.Allocator)
 	if err != nil {
 		return nil, away(ctx, "opening shard "+path, err)
 	}
-	o := &object{ctx: ctx, store: f.store, key: path, size: about.Size}
-	r, err := NewReader(o, alloc)
+	r, err := NewReader(&object{ctx: ctx, store: f.store, key: path, size: about.Size}, alloc)
 	if err != nil {
-		return nil, fmt.Errorf("shard %s: %w", path, o.why(err))
+		return nil, fmt.Errorf("shard %s: %w", path, err)
 	}
-	r.why = o.why
 	return r, nil
 }
 
@@ -132,25 +130,10 @@ type object struct {
 	key   string
 	size  int64
 	at    int64
-	// failed is why a range could not be read.
-	failed error
-}
-
-// why returns what failed behind an error, or the error itself.
-func (o *object) why(err error) error {
-	if o.failed != nil {
-		return o.failed
-	}
-	return err
 }
 
 // ReadAt reads a range.
 func (o *object) ReadAt(p []byte, off int64) (n int, err error) {
-	defer func() {
-		if err != nil && !errors.Is(err, io.EOF) {
-			o.failed = err
-		}
-	}()
 	if off >= o.size {
 		return 0, io.EOF
 	}

@@ -20,9 +20,6 @@ import (
 type Reader struct {
 	file   *file.Reader
 	leaves map[string][]int // Parquet's columns of each of ours
-	// why returns what is behind an error: arrow's Parquet reader tells of
-	// those of its source in words only. nil: nothing is.
-	why func(error) error
 }
 
 // NewReader reads the shard in r. Close closes r where it can be closed.
@@ -96,9 +93,6 @@ func (r *Reader) Rows(ctx context.Context, names ...string) iter.Seq2[Row, error
 			if more, err = r.group(ctx, group, cols, yield); !more && err == nil {
 				return
 			}
-		}
-		if err != nil && r.why != nil {
-			err = r.why(err)
 		}
 		if err != nil {
 			yield(Row{}, err)
