@@ -108,7 +108,7 @@ func (r *runner) attempt(ctx context.Context, a *kafka.Assignment, log *slog.Log
 	c := &chain{runner: r, a: a, log: log}
 	defer c.openSteps()()
 	err := c.steps[stepClaim].run(ctx, a.Partition, func(ctx context.Context) error {
-		return stages.Usual.Retry(ctx, log, "claiming the partition", func() error { return c.take(ctx) })
+		return stages.Usual.Retry(ctx, c.steps[stepClaim].log, "claiming the partition", func() error { return c.take(ctx) })
 	})
 	if err != nil {
 		return err
@@ -221,7 +221,7 @@ func (c *chain) source(ctx, work context.Context, out chan<- *flight) error {
 	for {
 		var b *schemas.Batch
 		err := c.steps[stepFetch].run(ctx, offset(from), func(ctx context.Context) error {
-			return stages.Usual.Retry(ctx, c.log, "fetching", func() (err error) {
+			return stages.Usual.Retry(ctx, c.steps[stepFetch].log, "fetching", func() (err error) {
 				b, err = fetcher.Next(ctx, from, c.cut(from))
 				return err
 			})
@@ -295,7 +295,7 @@ func (c *chain) pass(
 
 func (c *chain) timed(ctx context.Context, name string, s stages.Stage, b *schemas.Batch) (window, error) {
 	return c.steps[name].time(ctx, b, func(ctx context.Context) error {
-		return stages.Usual.Retry(ctx, c.log, name, func() error { return s.Process(ctx, b) })
+		return c.steps[name].retry(ctx, b, func() error { return s.Process(ctx, b) })
 	})
 }
 
@@ -320,7 +320,7 @@ func (c *chain) finishOne(ctx context.Context, f *flight) error {
 		fold = c.claim.Recall
 	}
 	folding, err := c.steps[stageCluster].time(ctx, b, func(ctx context.Context) error {
-		return stages.Usual.Retry(ctx, c.log, stageCluster, func() error { return fold(ctx, b) })
+		return c.steps[stageCluster].retry(ctx, b, func() error { return fold(ctx, b) })
 	})
 	if err != nil {
 		return err
@@ -329,7 +329,7 @@ func (c *chain) finishOne(ctx context.Context, f *flight) error {
 	b.Timings.Cluster = folding.took
 	c.position.Store(c.claim.Cursor())
 	if b.Offsets.First < c.emitted {
-		c.log.InfoContext(ctx, "folded again, for Redis had lost it", "offsets", b.Offsets.String())
+		c.steps[stageCluster].log.InfoContext(ctx, "folded again, for Redis had lost it", "offsets", b.Offsets.String())
 		return nil
 	}
 	deciding, err := c.timed(ctx, stageDecide, c.decide, b)
@@ -350,6 +350,8 @@ func (c *chain) finishOne(ctx context.Context, f *flight) error {
 	c.metrics.Lag.Set(c.a.Partition, b.Offsets.End)
 	c.metrics.committed(b, c.now())
 	c.progress.count(b)
+	c.steps[stageEmit].log.DebugContext(ctx, "batch committed", "offsets", b.Offsets.String(),
+		"posts", b.Posts().NumRows(), "pairs", b.Pairs().NumRows(), "after", c.now().Sub(b.Fetched))
 	return nil
 }
 
@@ -375,7 +377,7 @@ func (c *chain) emitOne(ctx context.Context, b *schemas.Batch, images picked, tr
 	err = c.sink.Emit(ctx, records, b.Offsets.End, c.metadata)
 	var large *kafka.RecordTooLargeError
 	if errors.As(err, &large) && large.Topic == c.cfg.Topics.DeadLetter && large.Limit > 0 {
-		c.log.WarnContext(ctx, "cutting a dead letter that its topic does not take", "offsets", b.Offsets.String(), "error", err)
+		c.steps[stageEmit].log.WarnContext(ctx, "cutting a dead letter that its topic does not take", "offsets", b.Offsets.String(), "error", err)
 		err = c.sink.Emit(ctx, c.emit.cutDeadLetters(records, large.Limit), b.Offsets.End, c.metadata)
 	}
 	return err

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/itrstream/itrstream/pipeline/ops"
@@ -21,13 +22,17 @@ type step struct {
 	name     string
 	chain    *chain
 	activity *ops.Activity
+	log      *slog.Logger
 }
 
 // openSteps makes the steps of a chain, and returns what forgets them.
 func (c *chain) openSteps() (forget func()) {
 	c.steps = make(map[string]*step)
 	for _, name := range []string{stepClaim, stepFetch, stageDecode, stageMedia, stageInfer, stageCluster, stageDecide, stageCollect, stageEmit} {
-		c.steps[name] = &step{name: name, chain: c, activity: c.health.Watch(c.a.Partition.String() + ": " + name)}
+		c.steps[name] = &step{
+			name: name, chain: c, log: c.log.With("stage", name),
+			activity: c.health.Watch(c.a.Partition.String() + ": " + name),
+		}
 	}
 	return func() {
 		for _, s := range c.steps {
@@ -42,6 +47,11 @@ func (s *step) run(ctx context.Context, on fmt.Stringer, do func(context.Context
 	s.activity.Begin(on)
 	defer s.activity.End()
 	return do(stages.WithWaiting(ctx, s.activity.Wait))
+}
+
+// retry repeats what a stage does to a batch while something outside is away.
+func (s *step) retry(ctx context.Context, b *schemas.Batch, do func() error) error {
+	return stages.Usual.Retry(ctx, s.log.With("offsets", b.Offsets.String()), s.name, do)
 }
 
 // window is when a stage worked on a batch.
