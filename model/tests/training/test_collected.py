@@ -43,4 +43,4 @@ def test_pre_training_on_a_collected_data_set(
 
     # Nobody has read the pictures' text, and the task that needs it says so.
     assert main([*run, *sizes, "--tasks", "2+4", "--force"]) == 1
-    assert "OCR" in capsys.readouterr().err
+    assert "no ocr text" in capsys.readouterr().err
