@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -63,7 +62,7 @@ func uses(t *testing.T, where, expression string) []string {
 		case *parser.VectorSelector:
 			metrics = append(metrics, node.Name)
 			for _, m := range node.LabelMatchers {
-				if m.Name != labels.MetricName {
+				if m.Name != model.MetricNameLabel {
 					named = append(named, m.Name)
 				}
 			}

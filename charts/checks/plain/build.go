@@ -80,7 +80,7 @@ func (b *Build) Run(ctx context.Context) (*Image, error) {
 		}
 		args := map[string]string{}
 		for _, step := range s.Steps {
-			fmt.Fprintf(b.Log, "%s %s:%d: %s\n", time.Now().Format(time.TimeOnly), filepath.Base(b.Dockerfile), step.Line, step.Original)
+			_, _ = fmt.Fprintf(b.Log, "%s %s:%d: %s\n", time.Now().Format(time.TimeOnly), filepath.Base(b.Dockerfile), step.Line, step.Original)
 			if err := b.step(ctx, st, step, args, done, ignored, image); err != nil {
 				return nil, fmt.Errorf("plain: %s:%d: %s: %w", b.Dockerfile, step.Line, step.Original, err)
 			}
