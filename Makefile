@@ -57,6 +57,7 @@ build: ## build bin/itrstream
 .PHONY: lint
 lint: $(GOLANGCI) ## formatting, vet and the rules of .golangci.yml
 	$(GOLANGCI) run ./...
+	cd charts/checks && $(GOLANGCI) run ./...
 
 # The linter is rebuilt only when its version changes; building it takes three minutes on two cores.
 $(GOLANGCI):
