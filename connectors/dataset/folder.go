@@ -94,12 +94,20 @@ func IsNotExist(err error) bool { return bucket.IsNotExist(err) }
 
 // list returns all keys under a prefix.
 func (f *Folder) list(ctx context.Context, prefix string) ([]string, error) {
-	keys, err := f.store.Keys(ctx, prefix)
-	if err != nil {
-		return nil, away(ctx, "listing "+prefix, err)
+	for try := 0; ; try++ {
+		keys, err := f.store.Keys(ctx, prefix)
+		switch {
+		case err == nil:
+			return keys, nil
+		case IsNotExist(err) && try < listTries:
+			// A folder whose files come and go while the library walks through it.
+		default:
+			return nil, again(ctx, "listing "+prefix, err)
+		}
 	}
-	return keys, nil
 }
+
+const listTries = 10
 
 // remove deletes what may be gone already.
 func (f *Folder) remove(ctx context.Context, key string) error {

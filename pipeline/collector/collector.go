@@ -142,7 +142,7 @@ func (c *collector) open(ctx context.Context) (err error) {
 	if c.folder, err = dataset.Open(ctx, c.cfg.Collect.Dataset); err != nil {
 		return fmt.Errorf("collect.dataset: %w", err)
 	}
-	c.publisher = newPublisher(c.folder, c.log, func(m dataset.Manifest) ([]byte, error) { return card.Make(m, card.DefaultConfig()) })
+	c.publisher = newPublisher(c.folder, c.log, func(m dataset.Manifest) ([]byte, error) { return card.Make(m, c.cfg.Collect.Card) })
 	if c.seen, err = newSeen(c.folder, c.alloc, c.cfg.Collect.Duplicates); err != nil {
 		return errors.Join(err, c.folder.Close())
 	}

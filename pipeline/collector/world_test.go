@@ -37,6 +37,7 @@ var moment = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 type world struct {
 	t      *testing.T
 	dir    string
+	args   []string // what cfg is made of
 	cfg    config.Config
 	client *kafka.Client
 	store  *images.Store
@@ -49,14 +50,15 @@ func newWorld(t *testing.T, partitions int, settings ...string) *world {
 	t.Cleanup(broker.Close)
 	dir := t.TempDir()
 	w := &world{t: t, dir: dir}
-	w.cfg = configOf(t, append([]string{
+	w.args = append([]string{
 		"kafka.brokers=" + strings.Join(broker.Addrs(), ","),
 		"collect.images=file://" + dir + "/images",
 		"collect.dataset=file://" + dir + "/dataset",
 		fmt.Sprintf("topics.partitions=%d", partitions),
 		"kafka.fetch_max_wait=20ms", "kafka.heartbeat_interval=100ms", "kafka.session_timeout=6s", "kafka.rebalance_timeout=6s",
 		"shutdown.timeout=2s", "ops.addr=",
-	}, settings...)...)
+	}, settings...)
+	w.cfg = configOf(t, w.args...)
 	w.client, err = kafka.Dial(t.Context(), w.cfg.Kafka, kafka.Settings{})
 	require.NoError(t, err)
 	t.Cleanup(w.client.Close)
