@@ -67,7 +67,7 @@ const (
 func CrashPoints() []CrashPoint {
 	return []CrashPoint{
 		AfterInitProducer, AfterClaim, AfterPoll, AfterDecode, AfterMedia, AfterInfer, BeforeFold, DuringBootstrap, BeforeInit, AfterInit,
-		BeforeReseed, AfterReseed, AfterFold, BeforeProduce, AfterProduce, BeforeEndTxn, AfterEndTxn, DuringRevoke,
+		BeforeReseed, AfterReseed, AfterFold, AfterImagePut, BeforeProduce, AfterProduce, BeforeEndTxn, AfterEndTxn, DuringRevoke,
 	}
 }
 

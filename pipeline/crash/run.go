@@ -99,7 +99,7 @@ func (r *run) do(ctx context.Context) (v oracle.Verdict, err error) {
 			return v, err
 		}
 	}
-	o, err := oracle.New(ctx, []string{r.services.kafkaProxy.addr()}, oracle.DefaultTopics)
+	o, err := oracle.New(ctx, []string{r.services.kafkaProxy.addr()}, topics)
 	if err != nil {
 		return v, err
 	}
@@ -116,7 +116,7 @@ func (r *run) do(ctx context.Context) (v oracle.Verdict, err error) {
 	if err := <-fed; err != nil {
 		return v, err
 	}
-	return r.judge(ctx, o, oracle.Rules{Rollback: rollback})
+	return r.judge(ctx, o, oracle.Rules{Rollback: rollback, Collected: true})
 }
 
 // feedPosts writes and reads until ctx ends. Errors of writing are the
@@ -154,6 +154,8 @@ func (r *run) start(i int, armed bool) error {
 		"kafka.fetch_max_wait=50ms", "topics.partitions=3", "topics.replication_factor=1", "batch.max_rows=8",
 		"cluster.k=4", "cluster.bootstrap=48", "cluster.half_life=15", "cluster.report_every=0s",
 		"fetch.allow_networks=127.0.0.0/8", "fetch.ports=" + r.services.imagePort, "log.level=info", "ops.addr=",
+		// A worker that slept in the middle of a put must not take the store for away.
+		"collect.images=file://" + r.images(), "collect.rate=1", "collect.timeout=30s",
 	} {
 		args = append(args, "--set", s)
 	}
@@ -305,6 +307,9 @@ func (r *run) judge(ctx context.Context, o *oracle.Oracle, rules oracle.Rules) (
 		}
 	}
 	v := o.Judge(&c, rules)
+	if err := r.checkImages(o, &v); err != nil {
+		return v, err
+	}
 	if late != nil {
 		v.Details = append(v.Details, late.Error())
 	}

@@ -83,6 +83,8 @@ type Rules struct {
 	// Changes says that the bundle or the configuration was another one for a
 	// while. The centroids are those of one bundle.
 	Changes bool
+	// Collected says that every labelled pair is collected: collect.rate is 1.
+	Collected bool
 }
 
 // Judge holds everything that came out against the inputs, and the centroids
@@ -106,6 +108,9 @@ func (o *Oracle) Judge(c *Centroids, r Rules) Verdict {
 		v.wrong("%s", s)
 	}
 	j.order(ids)
+	if r.Collected {
+		j.collected()
+	}
 	if c != nil {
 		j.centroids(c)
 	}

@@ -17,6 +17,8 @@ import (
 // Topics are the pipeline's.
 type Topics struct {
 	Posts, Results, DeadLetters, Clusters string
+	// Collected is read where it has a name.
+	Collected string
 }
 
 // DefaultTopics are what the pipeline uses unless it is told otherwise.
@@ -46,6 +48,8 @@ type seen struct {
 	order    map[lane][]string    // result ids in the order in which they came
 	strays   []string             // records that cannot be an outcome
 	events   map[string][]string  // types of lineage events by cluster
+
+	collected collection
 }
 
 // outcome is one record that says what became of an input.
@@ -79,7 +83,7 @@ const (
 func New(ctx context.Context, brokers []string, topics Topics) (*Oracle, error) {
 	o := &Oracle{
 		topics: topics, inputs: map[place]*Post{},
-		seen: seen{outcomes: map[string][]outcome{}, order: map[lane][]string{}, events: map[string][]string{}},
+		seen: seen{outcomes: map[string][]outcome{}, order: map[lane][]string{}, events: map[string][]string{}, collected: newCollection()},
 	}
 	var err error
 	o.client, err = kgo.NewClient(
@@ -89,8 +93,12 @@ func New(ctx context.Context, brokers []string, topics Topics) (*Oracle, error) 
 	if err != nil {
 		return nil, err
 	}
+	read := []string{topics.Posts, topics.Results, topics.DeadLetters, topics.Clusters}
+	if topics.Collected != "" {
+		read = append(read, topics.Collected)
+	}
 	o.reader, err = kgo.NewClient(
-		kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topics.Posts, topics.Results, topics.DeadLetters, topics.Clusters),
+		kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(read...),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.FetchMaxWait(metadataAge), kgo.FetchMaxBytes(readBytes), kgo.FetchMaxPartitionBytes(readBytes),
 		kgo.MetadataMinAge(metadataAge), kgo.MetadataMaxAge(newsAge), kgo.UnknownTopicRetries(-1),
@@ -202,6 +210,8 @@ func (o *Oracle) note(r *kgo.Record) error {
 		if e.Type == "born" || e.Type == "retired" {
 			o.seen.events[e.Cluster] = append(o.seen.events[e.Cluster], e.Type)
 		}
+	case o.topics.Collected:
+		o.noteCollected(r)
 	default:
 		o.noteOutcome(r)
 	}
