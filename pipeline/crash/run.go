@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strings"
+	"regexp"
 	"syscall"
 	"time"
 
@@ -46,10 +46,12 @@ type run struct {
 	done     int
 }
 
+var noService = regexp.MustCompile(`crash: (kafka: no broker of|kafka: .*(EOF|refused|reset by peer)|no Redis to keep the centroids in)`)
+
 // nobodyAnswers reports whether a worker ended because it was started while
 // the broker or Redis was down: whoever has started it starts it again.
 func (w *worker) nobodyAnswers() bool {
-	return strings.Contains(w.tail(), "crash: kafka: no broker of") || strings.Contains(w.tail(), "crash: no Redis to keep the centroids in")
+	return noService.MatchString(w.tail())
 }
 
 // worker is a process with a date.
@@ -79,7 +81,7 @@ func (r *run) do(ctx context.Context) (v oracle.Verdict, err error) {
 		return v, err
 	}
 	rollback := r.number%2 == 1
-	r.plan = newPlan(r.random, r.number, rollback, r.points)
+	r.plan = newPlan(r.random, r.number, rollback, !r.real, r.points)
 	s := &session{dir: r.dir}
 	defer s.end()
 	writer := oracle.NewWriter(r.random.Uint64())
@@ -247,7 +249,12 @@ func (r *run) carryOut(ctx context.Context, s step) error {
 		w.signal(syscall.SIGCONT)
 		r.count("%s", s.kind)
 		return err
-	case killBroker:
+	case killBroker, stopBroker:
+		if s.kind == stopBroker {
+			if err := r.services.broker.(*embedded).process.stop(stopWithin); err != nil {
+				return err
+			}
+		}
 		r.services.broker.Kill()
 		err := stages.Sleep(ctx, time.Duration(s.share*float64(time.Second)))
 		r.services.broker.Restart()

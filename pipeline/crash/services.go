@@ -84,7 +84,8 @@ func (out *services) serveImages(ctx context.Context, s *session, w *oracle.Writ
 	return err
 }
 
-// embedded is the embedded broker as a process.
+// embedded is the embedded broker as a process. It is killed once a run:
+// TestTheEmbeddedBrokerRevivesAtItsSecondKill says why.
 type embedded struct {
 	s                      *session
 	dir, log, addr, public string
