@@ -14,6 +14,7 @@ require (
 	github.com/invopop/jsonschema v0.14.0 // JSON Schema files from the Go types
 	github.com/klauspost/compress v1.20.3 // Kafka's codecs with bounded memory
 	github.com/prometheus/client_golang v1.25.0 // metrics
+	github.com/prometheus/client_model v0.6.3 // tests: what a registry holds
 	github.com/redis/go-redis/v9 v9.23.0 // Redis
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // tests: posts and results hold to their JSON Schema
 	github.com/segmentio/asm v1.2.1 // base64 of inline images by SIMD
@@ -38,6 +39,7 @@ require (
 	golang.org/x/net v0.62.0 // host names as the web reads them (IDNA)
 	golang.org/x/sync v0.24.0 // groups and semaphores
 	golang.org/x/text v0.43.0 // near duplicates: texts folded and normalised
+	google.golang.org/protobuf v1.36.12 // tests: what an OTLP receiver gets
 	pgregory.net/rapid v1.3.0 // tests: properties
 )
 
@@ -115,7 +117,6 @@ require (
 	github.com/pierrec/lz4/v4 v4.1.33 // indirect
 	github.com/pkg/browser v0.0.0-20240102092130-5ac0b6a4141c // indirect
 	github.com/planetscale/vtprotobuf v0.6.1-0.20240319094008-0393e58bdf10 // indirect
-	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.72.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/sagikazarmark/locafero v0.12.0 // indirect
@@ -154,5 +155,4 @@ require (
 	google.golang.org/genproto/googleapis/api v0.0.0-20261026165753-2ffab32bce7e // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20261026165753-2ffab32bce7e // indirect
 	google.golang.org/grpc v1.83.2 // indirect
-	google.golang.org/protobuf v1.36.12 // indirect
 )
