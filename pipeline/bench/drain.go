@@ -72,8 +72,9 @@ func (s *started) stop() {
 	}
 }
 
-// stopWithin is how long a worker may take for what is in flight.
-const stopWithin = 5 * time.Second
+// stopWithin is how long a worker may take for what is in flight. What it would
+// write after that, a profile above all, is lost.
+const stopWithin = 25 * time.Second
 
 func (s *started) broken() error {
 	for _, p := range s.processes {

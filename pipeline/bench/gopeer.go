@@ -14,20 +14,23 @@ import (
 	"github.com/itrstream/itrstream/schemas"
 )
 
+// largeBatches are what an operator of a stream of texts would set: the queue
+// must have room for a batch in which every post has its images.
+var largeBatches = []string{"batch.max_rows=1024", "decode.max_images=1"}
+
 // stubPart compares decode, map and emit where no model is needed: posts of 350
 // bytes without an image. They go through the whole pipeline all the same,
 // through each stage, Redis and Kafka; the peers map one message to another.
 func stubPart(ctx context.Context, b *bench) error {
 	const part, topic = "3 stub", "stub-text"
 	n := b.backlog(textStream)
-	b.say("writing %d posts of %d bytes", n, textPost)
 	if err := b.fill(ctx, topic, textStream, n); err != nil {
 		return err
 	}
 	for range b.repeat {
 		got := map[string]figures{}
 		for _, w := range []worker{
-			b.ours(kafka.AtLeastOnce, "batch.max_rows=4096"), b.ours(kafka.ExactlyOnce, "batch.max_rows=4096"),
+			b.ours(kafka.AtLeastOnce, largeBatches...), b.ours(kafka.ExactlyOnce, largeBatches...),
 			b.peer("stub", 1, "--stub"), b.peer("stub-two", 2, "--stub"), b.goPeer(),
 		} {
 			var err error

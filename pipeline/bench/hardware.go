@@ -34,7 +34,7 @@ func thisMachine() hardware {
 
 // fieldOf reads a line "name : value" of a file of the kernel's.
 func fieldOf(path, name string) string {
-	text, _ := os.ReadFile(path) //nolint:gosec,errcheck // absent elsewhere than on Linux
+	text, _ := os.ReadFile(path) //nolint:gosec // absent elsewhere than on Linux
 	for l := range strings.Lines(string(text)) {
 		if key, value, ok := strings.Cut(l, ":"); ok && strings.TrimSpace(key) == name {
 			return strings.TrimSpace(value)

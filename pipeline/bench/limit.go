@@ -92,16 +92,16 @@ func limitCommand() *cobra.Command {
 
 // limitLoop is the loop's graphs and what they are run on.
 type limitLoop struct {
-	writer             *writer
-	decode             bool
-	manifest           model.Manifest
-	text, image, head  *ort.DynamicAdvancedSession
-	tokens             [][]int64 // of all texts
-	pixels             []uint8   // of limitRows photos, ready
-	transform          pixels.Transform
-	next               atomic.Int64
-	imageSize, posts   int
-	bundle, vocabulary string
+	writer            *writer
+	decode            bool
+	manifest          model.Manifest
+	text, image, head *ort.DynamicAdvancedSession
+	tokens            [][]int64 // of all texts
+	pixels            []uint8   // of limitRows photos, ready
+	transform         pixels.Transform
+	next              atomic.Int64
+	imageSize         int
+	bundle            string
 }
 
 func openLimit(bundle string, w *writer, decode bool) (*limitLoop, error) {

@@ -52,6 +52,7 @@ type bench struct {
 	python  string
 	results string
 	profile string
+	cache   string
 
 	self, dir, photos string
 	brokers           []string
@@ -101,6 +102,7 @@ func command() *cobra.Command {
 	f.StringVar(&b.device, "device", "cpu", "cpu or cuda:N, of the pipeline")
 	f.StringVar(&b.python, "python", ".cache/venv-bench/bin/python", "Python with the packages of peer_python/requirements.txt")
 	f.StringVar(&b.results, "results", "pipeline/bench/results", "folder for the figures as JSON; empty: none")
+	f.StringVar(&b.cache, "cache", ".cache/bench", "`folder` in which the photos are kept")
 	f.StringVar(&b.profile, "profile", "", "`file` for a CPU profile of the last exactly-once run of the pipeline")
 	cmd.AddCommand(workerCommand(), limitCommand(), goPeerCommand())
 	return cmd
@@ -169,18 +171,15 @@ func (b *bench) run(ctx context.Context) (err error) {
 // prepare draws the photos and starts the servers.
 func (b *bench) prepare(ctx context.Context, s *session) error {
 	b.table.Hardware = thisMachine()
-	b.photos = filepath.Join(b.dir, "photos")
-	if err := os.Mkdir(b.photos, 0o750); err != nil {
-		return err
-	}
+	b.photos = filepath.Join(b.cache, photosName)
 	b.say("drawing photos")
 	if err := drawPhotos(b.photos); err != nil {
 		return err
 	}
 	b.say("starting Apache Kafka and redis-server")
 	b.brokers = kafkatest.Start(s, kafkatest.Options{}).Addrs() //nolint:contextcheck // it ends with the session
-	b.redis = redistest.Start(s, redistest.Options{}).Addr()    //nolint:contextcheck // as above
-	client, err := kgo.NewClient(kgo.SeedBrokers(b.brokers...)) //nolint:contextcheck // as above
+	b.redis = redistest.Start(s, redistest.Options{}).Addr()
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.brokers...))
 	if err != nil {
 		return err
 	}

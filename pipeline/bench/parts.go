@@ -93,7 +93,7 @@ func (b *bench) tokenizers(ctx context.Context) error {
 }
 
 func (b *bench) images(ctx context.Context) error {
-	m, err := model.Open(b.bundle, model.Options{Device: "cpu"})
+	m, err := model.Open(b.bundle, model.Options{Device: "cpu"}) //nolint:contextcheck // opening ends by itself
 	if err != nil {
 		return err
 	}

@@ -34,11 +34,19 @@ var (
 	kinds  = []kind{small, social, phone}
 )
 
-// drawPhotos writes all photos to dir: windows of the demo's photographs, scaled
-// up, with the detail that scaling cannot give. The same files each time.
+// photosName is the folder of the photos. Another way of drawing them takes
+// another number.
+const photosName = "photos-1"
+
+// drawPhotos writes those photos to dir that are not there yet: windows of the
+// demo's photographs, scaled up, with the detail that scaling cannot give. They
+// are the same each time.
 func drawPhotos(dir string) error {
 	sources, err := photographs()
 	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
 	}
 	grain := newGrain()
@@ -46,13 +54,20 @@ func drawPhotos(dir string) error {
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, k := range kinds {
 		for i := range k.Count {
+			path := photoFile(dir, k, i)
+			if _, err := os.Stat(path); err == nil {
+				continue
+			}
 			g.Go(func() error {
 				random := rand.New(rand.NewPCG(uint64(k.Width), uint64(i))) //nolint:gosec // the same photos each time
 				file, err := encode(k.draw(sources[i%len(sources)], grain, random), k.Bytes)
 				if err != nil {
 					return err
 				}
-				return os.WriteFile(photoFile(dir, k, i), file, 0o600)
+				if err := os.WriteFile(path+".part", file, 0o600); err != nil {
+					return err
+				}
+				return os.Rename(path+".part", path)
 			})
 		}
 	}
@@ -136,7 +151,7 @@ func (g *grain) add(im *image.RGBA, random *rand.Rand) {
 			n := int(row[(x+atX)%grainSide])
 			p := im.Pix[y*im.Stride+4*x:][:3]
 			for c := range p {
-				p[c] = uint8(max(0, min(255, int(p[c])+n))) //nolint:gosec // clamped
+				p[c] = uint8(max(0, min(255, int(p[c])+n)))
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -50,8 +51,9 @@ func streamNamed(name string) (stream, error) {
 // writer makes the posts of a stream.
 type writer struct {
 	stream
-	texts []string
-	files map[string][][]byte
+	texts  []string
+	files  map[string][][]byte
+	shorts [][]byte // posts without an image
 }
 
 func newWriter(s stream, photos string) (*writer, error) {
@@ -127,20 +129,40 @@ const textPost = 350
 
 // value is post n as it stands in the topic.
 func (w *writer) value(n int) []byte {
+	if len(w.kinds) == 0 {
+		return w.short(n)
+	}
+	post := w.post(n)
+	post.Media = []schemas.Media{{Kind: "image", Data: w.photo(n)}}
+	return marshal(post)
+}
+
+func (w *writer) post(n int) schemas.Post {
 	created := time.Date(2026, time.September, 1, 7, 0, n%3600, 0, time.UTC)
-	post := schemas.Post{
+	return schemas.Post{
 		Schema: schemas.PostSchema, Source: "bench", PostID: postID(n), AuthorID: fmt.Sprintf("author-%05d", n%10_000),
 		CreatedAt: &created, Text: w.text(n), Langs: []string{"en"},
 	}
-	if len(w.kinds) > 0 {
-		post.Media = []schemas.Media{{Kind: "image", Data: w.photo(n)}}
-		return marshal(post)
+}
+
+// short is a post without an image. There are only so many; each comes back
+// under other ids, for millions of them are written.
+func (w *writer) short(n int) []byte {
+	for i := len(w.shorts); i < len(w.texts); i++ {
+		w.shorts = append(w.shorts, w.fit(w.post(i)))
 	}
-	// Texts have quotes and letters that JSON writes longer, so one cut is not always enough.
+	i := n % len(w.shorts)
+	return bytes.Replace(w.shorts[i], []byte(postID(i)), []byte(postID(n)), 1)
+}
+
+// fit gives a post the text that makes it textPost bytes long, or a little
+// less: JSON writes some letters longer.
+func (w *writer) fit(post schemas.Post) []byte {
 	for more := 1; len(marshal(post)) < textPost; more++ {
-		post.Text += " " + w.text(n+more)
+		post.Text += " " + w.text(len(post.Text)+more)
 	}
-	for value := marshal(post); ; value = marshal(post) {
+	for {
+		value := marshal(post)
 		over := len(value) - textPost
 		if over <= 0 {
 			return value

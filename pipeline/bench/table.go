@@ -106,14 +106,14 @@ func (t *table) print(w io.Writer) error {
 	for _, l := range t.Lines {
 		if l.Part != part {
 			part = l.Part
-			fmt.Fprintf(&out, "\n%s\n%-58s %-10s %11s %11s   %-24s %s\n", strings.ToUpper(part), "ours ÷ other", "unit", "ours", "other", "ratio (low…high)", "goal")
+			fmt.Fprintf(&out, "\n%s\n%-64s %-10s %9s %9s   %-24s %s\n", strings.ToUpper(part), "ours ÷ other", "unit", "ours", "other", "ratio (low…high)", "goal")
 		}
 		mark := ""
 		if l.Reached != nil {
 			mark = l.Goal + map[bool]string{true: "  reached", false: "  MISSED"}[*l.Reached]
 		}
 		ratio := fmt.Sprintf("%s (%s…%s)", short(l.Ratio.Median), short(l.Ratio.Low), short(l.Ratio.High))
-		fmt.Fprintf(&out, "%-58s %-10s %11s %11s   %-24s %s\n", l.What, l.Unit, short(l.Ours.Median), short(l.Other.Median), ratio, mark)
+		fmt.Fprintf(&out, "%-64s %-10s %9s %9s   %-24s %s\n", l.What, l.Unit, short(l.Ours.Median), short(l.Other.Median), ratio, strings.TrimSpace(mark+"  "+l.Note))
 	}
 	_, err := io.WriteString(w, out.String())
 	return err

@@ -1,9 +1,9 @@
 """Times single parts in their own process, and prints one number: how many a second of processor time.
 
-    parts.py tokens BUNDLE TEXTS            texts, one a call; TEXTS is a JSON list
-    parts.py images draft|full FILE...      photos to 224×224 pixels
-    parts.py sklearn|river K DIM POINTS     points of a float32 file, assigned and learnt in batches of 256
-    parts.py json FILE...                   bytes of posts, parsed, with their images out of base64
+parts.py tokens BUNDLE TEXTS            texts, one a call; TEXTS is a JSON list
+parts.py images draft|full FILE...      photos to 224×224 pixels
+parts.py sklearn|river K DIM POINTS     points of a float32 file, assigned and learnt in batches of 256
+parts.py json FILE...                   bytes of posts, parsed, with their images out of base64
 """
 
 import itertools
@@ -69,7 +69,7 @@ def river(k: str, dim: str, points: str) -> float:
     from river import cluster
 
     m = cluster.STREAMKMeans(chunk_size=10, n_clusters=int(k), halflife=0.5, sigma=1.5, seed=0)
-    rows = [dict(enumerate(map(float, x))) for x in batches(dim, points)[0]]
+    rows = [dict(enumerate(map(float, x))) for x in batches(dim, points)[0][:64]]
     for x in rows:
         m.learn_one(x)
 

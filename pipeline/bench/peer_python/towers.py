@@ -74,4 +74,8 @@ class Towers:
         logits, similarity, embedding = self.head.run(outputs, {"text": text, "image": image})
         z = logits @ self.matrix.T + self.bias
         e = np.exp(z - z.max(axis=1, keepdims=True))
-        return e / e.sum(axis=1, keepdims=True), similarity, embedding / np.linalg.norm(embedding, axis=1, keepdims=True)
+        return (
+            e / e.sum(axis=1, keepdims=True),
+            similarity,
+            embedding / np.linalg.norm(embedding, axis=1, keepdims=True),
+        )
