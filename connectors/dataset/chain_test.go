@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -450,13 +451,15 @@ func TestAnyOrderOfOwnersTakedownsAndCrashes(t *testing.T) {
 		}
 		actors := []*actor{owner(0), owner(1), taker(0), taker(1)}
 		kills := rapid.IntRange(0, 6).Draw(rt, "kills")
+		// Drawn numbers prefer small ones: one actor would run to its end first.
+		fate := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 0)) //nolint:gosec // a test's schedule
 		for steps := 0; len(actors) > 0; steps++ {
 			require.Less(rt, steps, 5000, "nobody gets anywhere")
-			i := rapid.IntRange(0, len(actors)-1).Draw(rt, "turn")
+			i := fate.IntN(len(actors))
 			a := actors[i]
 			now := turn{done: make(chan struct{})}
 			if kills > 0 {
-				switch rapid.IntRange(0, 19).Draw(rt, "fate") {
+				switch fate.IntN(20) {
 				case 0:
 					now.before = true
 				case 1:
