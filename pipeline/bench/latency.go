@@ -104,7 +104,7 @@ func (b *bench) latency(ctx context.Context, w worker, rate float64) (quantiles,
 	}
 	defer client.Close()
 
-	p := &paced{b: b, client: client, posts: posts, random: rand.New(rand.NewPCG(5, uint64(b.runs))), arrived: map[string]time.Time{}} //nolint:gosec // arrivals, not secrets
+	p := &paced{b: b, client: client, posts: posts, random: newRandom(5, b.runs), arrived: map[string]time.Time{}}
 	reading, done := context.WithCancel(ctx)
 	read := make(chan struct{})
 	go func() { defer close(read); p.read(reading) }()

@@ -59,7 +59,7 @@ func drawPhotos(dir string) error {
 				continue
 			}
 			g.Go(func() error {
-				random := rand.New(rand.NewPCG(uint64(k.Width), uint64(i))) //nolint:gosec // the same photos each time
+				random := newRandom(k.Width, i)
 				file, err := encode(k.draw(sources[i%len(sources)], grain, random), k.Bytes)
 				if err != nil {
 					return err
@@ -72,6 +72,11 @@ func drawPhotos(dir string) error {
 		}
 	}
 	return g.Wait()
+}
+
+// newRandom repeats itself from run to run.
+func newRandom(seed, of int) *rand.Rand {
+	return rand.New(rand.NewPCG(uint64(seed), uint64(of))) //nolint:gosec // repeatable on purpose
 }
 
 func photoFile(dir string, k kind, i int) string {
@@ -123,7 +128,7 @@ type grain [grainSide * grainSide]int8
 const grainSide = 512
 
 func newGrain() *grain {
-	random := rand.New(rand.NewPCG(7, 7)) //nolint:gosec // the same grain each time
+	random := newRandom(7, 7)
 	var g grain
 	sum := make([]float64, len(g))
 	for _, step := range []int{1, 2, 4, 8} {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"strings"
 	"time"
@@ -85,7 +84,7 @@ func sentences() ([]string, error) {
 			words = append(words, strings.Fields(post.Text)...)
 		}
 	}
-	random := rand.New(rand.NewPCG(3, 3)) //nolint:gosec // the same texts each time
+	random := newRandom(3, 3)
 	out := make([]string, 4096)
 	for i := range out {
 		n := 6 + random.IntN(30)
@@ -111,7 +110,7 @@ func (w *writer) photo(n int) []byte {
 }
 
 func (w *writer) original(n int) []byte {
-	random := rand.New(rand.NewPCG(uint64(n), 11)) //nolint:gosec // the same posts each time
+	random := newRandom(n, 11)
 	at := random.Float64()
 	for _, s := range w.kinds {
 		if at < s.upTo {

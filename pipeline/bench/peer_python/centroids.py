@@ -6,8 +6,11 @@ from sklearn.cluster import MiniBatchKMeans
 
 
 class Centroids:
-    """Assigns embeddings and moves the centroids. What a process adds is lost to no other: Redis refuses a state that was
-    made of an older one, and the process then adds to the newer."""
+    """Assigns embeddings and moves the centroids.
+
+    What one process adds is not lost to another: Redis refuses a state that was made of an older one, and the process
+    then adds to the newer.
+    """
 
     def __init__(self, url: str, name: str, k: int, bootstrap: int):
         self.redis = redis.Redis.from_url(url)
