@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"time"
 
@@ -260,7 +259,9 @@ func (e *Erasure) reaper(ctx context.Context) (*takedown.Reaper, error) {
 	if err != nil {
 		return nil, err
 	}
-	reaper.Take(e.target.takedown())
+	for _, t := range e.target.takedowns() {
+		reaper.Take(t)
+	}
 	return reaper, nil
 }
 
@@ -292,22 +293,17 @@ func (e *Erasure) look(ctx context.Context, reaper *takedown.Reaper, r *Receipt)
 // ask sends a delete of each post that none was sent of, and first the
 // takedown itself.
 func (e *Erasure) ask(ctx context.Context, r *Receipt, posts []string, first bool) error {
-	ask := make(map[string]string) // as kept → as sent
-	for _, post := range posts {
-		ask[post] = post
-	}
-	if e.target.post != "" {
-		ask[e.target.post] = e.target.Subject
-	}
-	maps.DeleteFunc(ask, func(post, _ string) bool { return e.asked[post] })
+	ask := append(slices.Clone(e.target.posts), posts...)
+	slices.Sort(ask)
+	ask = slices.DeleteFunc(slices.Compact(ask), func(post string) bool { return e.asked[post] })
 	var records []kafka.Record
-	for _, post := range slices.Sorted(maps.Keys(ask)) {
-		value, err := schemas.Encode(schemas.Post{Schema: schemas.PostSchema, PostID: ask[post], Op: schemas.OpDelete})
+	for _, post := range ask {
+		value, err := schemas.Encode(schemas.Post{Schema: schemas.PostSchema, PostID: post, Op: schemas.OpDelete})
 		if err != nil {
 			return err
 		}
 		for _, topic := range e.topics {
-			records = append(records, kafka.Record{Topic: topic, Partition: kafka.ByKey, Key: []byte(ask[post]), Value: value})
+			records = append(records, kafka.Record{Topic: topic, Partition: kafka.ByKey, Key: []byte(post), Value: value})
 		}
 	}
 	if first && e.collected > 0 {
@@ -320,31 +316,29 @@ func (e *Erasure) ask(ctx context.Context, r *Receipt, posts []string, first boo
 	if err := e.send(ctx, records); err != nil {
 		return err
 	}
-	for post, sent := range ask {
+	for _, post := range ask {
 		e.asked[post] = true
-		r.Deletes = append(r.Deletes, sent)
 	}
-	slices.Sort(r.Deletes)
+	r.Deletes = append(r.Deletes, ask...)
 	return nil
 }
 
 // takedowns are the records for the collectors: one for a post, for its rows
 // are in one partition, and one for each partition for an author.
-func (e *Erasure) takedowns(at time.Time) ([]kafka.Record, error) {
-	t := e.target.takedown()
-	t.RequestedAt = at
-	value, err := schemas.Encode(t)
-	if err != nil {
-		return nil, err
-	}
-	one := kafka.Record{Topic: e.cfg.Topics.Collected, Partition: kafka.ByKey, Key: []byte(t.PostID + t.AuthorID), Value: value}
-	if t.PostID != "" {
-		return []kafka.Record{one}, nil
-	}
-	var all []kafka.Record
-	for id := range int32(e.collected) { //nolint:gosec // Kafka counts partitions in an int32
-		one.Partition = id
-		all = append(all, one)
+func (e *Erasure) takedowns(at time.Time) (all []kafka.Record, err error) {
+	for _, t := range e.target.takedowns() {
+		t.RequestedAt = at
+		r := kafka.Record{Topic: e.cfg.Topics.Collected, Partition: kafka.ByKey, Key: []byte(t.PostID + t.AuthorID)}
+		if r.Value, err = schemas.Encode(t); err != nil {
+			return nil, err
+		}
+		if t.PostID != "" {
+			all = append(all, r)
+			continue
+		}
+		for r.Partition = range int32(e.collected) { //nolint:gosec // Kafka counts partitions in an int32
+			all = append(all, r)
+		}
 	}
 	return all, nil
 }

@@ -52,7 +52,7 @@ type Remain struct {
 
 func (e *Erasure) receipt() *Receipt {
 	return &Receipt{
-		Subject: e.target.post, Author: e.target.author, Media: e.target.Media, Reason: e.target.Reason, RequestedAt: e.set.Now().UTC(),
+		Subject: e.target.Subject, Author: e.target.author, Media: e.target.Media, Reason: e.target.Reason, RequestedAt: e.set.Now().UTC(),
 		Rows: []Removed{}, Shards: []string{}, Images: []string{}, Deletes: []string{}, Named: []string{}, Remains: []Remain{},
 	}
 }
@@ -133,7 +133,9 @@ func (e *Erasure) remains(ctx context.Context) ([]Remain, error) {
 func until(r kafka.Retention) string {
 	const day = 24 * time.Hour
 	age := r.Age.String()
-	if r.Age > 0 && r.Age%day == 0 {
+	if r.Age == day {
+		age = "a day"
+	} else if r.Age%day == 0 {
 		age = fmt.Sprintf("%d days", r.Age/day)
 	}
 	var text string

@@ -3,6 +3,7 @@ package erasure
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/itrstream/itrstream/connectors/dataset"
@@ -24,7 +25,10 @@ type Options struct {
 // target is what is taken down, as it is kept.
 type target struct {
 	Options
-	post, author string // one of the two
+	// posts are a post's ids: with its author hashed, and as it was given,
+	// which is what rows of a time without hashing have.
+	posts  []string
+	author string
 }
 
 // hashed begins the ids of authors that are hashed already.
@@ -40,10 +44,13 @@ func newTarget(o Options, p config.Privacy) (target, error) {
 		return t, err
 	}
 	switch {
-	case o.Subject != "" && p.Addresses == config.Hash:
-		t.post = key.Address(o.Subject)
 	case o.Subject != "":
-		t.post = o.Subject
+		if p.HashesAddresses() {
+			t.posts = append(t.posts, key.Address(o.Subject))
+		}
+		if !slices.Contains(t.posts, o.Subject) {
+			t.posts = append(t.posts, o.Subject)
+		}
 	case p.Authors != config.Hash:
 		return t, fmt.Errorf("--author: privacy.authors is %s: no row says who wrote it; take his posts down by --subject", p.Authors)
 	case !strings.HasPrefix(o.Author, hashed):
@@ -58,22 +65,29 @@ func newTarget(o Options, p config.Privacy) (target, error) {
 
 // covers says whether a row is to go. It needs the post's and the author's id.
 func (t target) covers(r *dataset.Row) bool {
-	if t.post != "" {
-		return r.Collected.PostID == t.post
+	if t.author != "" {
+		return r.Collected.AuthorID == t.author
 	}
-	return r.Collected.AuthorID == t.author
+	return slices.Contains(t.posts, r.Collected.PostID)
 }
 
 // owns says whether a post is to go, of which only the id is known: Bluesky's
 // say who wrote them.
 func (t target) owns(post string) bool {
-	if t.post != "" {
-		return post == t.post
+	if t.author == "" {
+		return slices.Contains(t.posts, post)
 	}
 	return strings.HasPrefix(post, "at://"+t.author+"/") || strings.HasPrefix(post, "at://"+t.Author+"/")
 }
 
-// takedown is the record for the data set.
-func (t target) takedown() *schemas.Takedown {
-	return &schemas.Takedown{Schema: schemas.TakedownSchema, PostID: t.post, AuthorID: t.author, Media: t.Media}
+// takedowns are the records for the data set.
+func (t target) takedowns() []*schemas.Takedown {
+	if t.author != "" {
+		return []*schemas.Takedown{{Schema: schemas.TakedownSchema, AuthorID: t.author, Media: t.Media}}
+	}
+	var all []*schemas.Takedown
+	for _, post := range t.posts {
+		all = append(all, &schemas.Takedown{Schema: schemas.TakedownSchema, PostID: post, Media: t.Media})
+	}
+	return all
 }
