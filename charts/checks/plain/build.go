@@ -25,10 +25,16 @@ type Build struct {
 	Context    string // the folder that COPY copies from
 	Dir        string // an empty folder for the stages' trees, on a file system that overlays can have
 	Args       map[string]string
-	// Caches are the folders of the machine that cache mounts stand for, by
-	// target.
-	Caches map[string]string
+	// Caches are what stands for cache mounts, by their targets.
+	Caches map[string]Cache
 	Log    io.Writer
+}
+
+// Cache is a folder of the machine that stands for a cache mount. It is mounted at its
+// own path and not the target's, and Variable names it to the program: what Go has compiled
+// knows where its sources lie, and would not be found again elsewhere.
+type Cache struct {
+	Folder, Variable string
 }
 
 // stage is what a stage has become.
@@ -255,6 +261,7 @@ func copyFile(from, to string, mode fs.FileMode) error {
 // writes goes into the tree.
 func (b *Build) run(ctx context.Context, st *stage, step Step, args map[string]string) error {
 	merged := st.work + ".merged"
+	env := []string{"HOME=/root"}
 	script := &strings.Builder{}
 	fmt.Fprintf(script, "set -eu\nmount -t overlay overlay -o lowerdir=/,upperdir=%s,workdir=%s %s\n", st.tree, st.work, merged)
 	fmt.Fprintf(script, "mount --rbind /proc %[1]s/proc\nmount --rbind /sys %[1]s/sys\nmount --rbind /dev %[1]s/dev\n", merged)
@@ -267,10 +274,11 @@ func (b *Build) run(ctx context.Context, st *stage, step Step, args map[string]s
 		if !ok {
 			return fmt.Errorf("no folder stands for the cache %s", target)
 		}
-		if err := os.MkdirAll(cache, 0o755); err != nil {
+		if err := os.MkdirAll(cache.Folder, 0o755); err != nil {
 			return err
 		}
-		fmt.Fprintf(script, "mkdir -p %[2]s%[1]s\nmount --bind %[3]s %[2]s%[1]s\n", target, merged, cache)
+		env = append(env, cache.Variable+"="+cache.Folder)
+		fmt.Fprintf(script, "mkdir -p %[2]s%[1]s\nmount --bind %[1]s %[2]s%[1]s\n", cache.Folder, merged)
 	}
 	fmt.Fprintf(script, "cd /\nexec chroot %s /bin/sh -euc 'cd \"$1\"; eval \"$2\"' sh \"$1\" \"$2\"\n", merged)
 	cmd := namespace(ctx, script.String(), st.dir, strings.Join(step.Args, " "))
@@ -281,7 +289,7 @@ func (b *Build) run(ctx context.Context, st *stage, step Step, args map[string]s
 			cmd.Env = append(cmd.Env, v)
 		}
 	}
-	cmd.Env = append(cmd.Env, "HOME=/root")
+	cmd.Env = append(cmd.Env, env...)
 	for _, m := range []map[string]string{args, st.env} {
 		for name, value := range m {
 			cmd.Env = append(cmd.Env, name+"="+value)
