@@ -69,11 +69,20 @@ func (s *Store) Put(ctx context.Context, digest string, data []byte, mime string
 	case err == nil && had.Size == int64(len(data)) && s.now().Sub(had.ModTime) < Fresh:
 		return nil
 	}
-	if err := s.bucket.WriteAll(ctx, key, data, &blob.WriterOptions{ContentType: mime}); err != nil {
-		return fmt.Errorf("images: writing %s: %w", digest, err)
+	for try := 1; ; try++ {
+		err := s.bucket.WriteAll(ctx, key, data, &blob.WriterOptions{ContentType: mime})
+		switch {
+		case err == nil:
+			return nil
+		case !bucket.IsNotExist(err) || try == tries:
+			return fmt.Errorf("images: writing %s: %w", digest, err)
+		}
 	}
-	return nil
 }
+
+// tries is how often something is begun again because a file went meanwhile:
+// deleting an image takes away what somebody is just writing under its key.
+const tries = 10
 
 // Get returns an image's bytes, at most limit of them, as they were put.
 func (s *Store) Get(ctx context.Context, digest string, limit int64) ([]byte, error) {
@@ -125,17 +134,32 @@ func (s *Store) Delete(ctx context.Context, digest string) error {
 	if err != nil {
 		return err
 	}
-	all := s.bucket.List(&blob.ListOptions{Prefix: key})
+	if err := s.bucket.Delete(ctx, key); err != nil && !bucket.IsNotExist(err) {
+		return fmt.Errorf("images: deleting %s: %w", digest, err)
+	}
+	for try := 1; ; try++ {
+		err := s.deleteAll(ctx, key)
+		switch {
+		case err == nil:
+			return nil
+		case !bucket.IsNotExist(err) || try == tries:
+			return fmt.Errorf("images: deleting what is left of %s: %w", digest, err)
+		}
+	}
+}
+
+func (s *Store) deleteAll(ctx context.Context, prefix string) error {
+	all := s.bucket.List(&blob.ListOptions{Prefix: prefix})
 	for {
 		found, err := all.Next(ctx)
-		if errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, io.EOF):
 			return nil
+		case err != nil:
+			return err
 		}
-		if err == nil {
-			err = s.bucket.Delete(ctx, found.Key)
-		}
-		if err != nil && !bucket.IsNotExist(err) {
-			return fmt.Errorf("images: deleting %s: %w", digest, err)
+		if err := s.bucket.Delete(ctx, found.Key); err != nil && !bucket.IsNotExist(err) {
+			return err
 		}
 	}
 }

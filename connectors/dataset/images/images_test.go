@@ -6,9 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/itrstream/itrstream/connectors/dataset/bucket"
@@ -103,6 +105,29 @@ func TestPutOnce(t *testing.T) {
 	require.NoError(t, w.Put(t.Context(), digest, data, "image/png"))
 	_, err = w.Get(t.Context(), digest, 100)
 	require.NoError(t, err, "a torn file is written again")
+}
+
+// Several delete and put at once, as takedowns and workers do: nobody fails
+// because a file went under his hands.
+func TestDeleteAmongOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var group sync.WaitGroup
+	for range 6 {
+		group.Go(func() {
+			for i := range 40 {
+				data := []byte{byte(i % 5)}
+				digest := digestOf(data)
+				assert.NoError(t, w.Put(t.Context(), digest, data, "image/png"))
+				assert.NoError(t, w.Delete(t.Context(), digest))
+			}
+		})
+	}
+	group.Wait()
+	for i := range 5 {
+		_, err := w.Get(t.Context(), digestOf([]byte{byte(i)}), 10)
+		require.ErrorIs(t, err, images.ErrMissing)
+	}
 }
 
 func TestDigestsAreNoPaths(t *testing.T) {
