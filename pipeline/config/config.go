@@ -328,6 +328,7 @@ func (c Config) Namespace() string {
 // digest give the same label. calibration is the digest of Model.Calibration's
 // file, empty without one. Addresses, credentials, sizes of queues and the like are no
 // part of it; of the key that hashes author ids its id is, for rules see the hashes.
+// Which pairs are collected is, where any are.
 func (c Config) Digest(calibration string) (string, error) {
 	key, err := c.Privacy.Key()
 	if err != nil {
