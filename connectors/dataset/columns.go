@@ -102,7 +102,8 @@ func list(dtype string) feature { return feature{"_type": "List", "feature": val
 // columns are all columns, in the order of the shards.
 var columns = []column{
 	{
-		ColImage, imageType, feature{"_type": "Image"},
+		ColImage, imageType,
+		feature{"_type": "Image"},
 		[]parquet.Type{parquet.Types.ByteArray, parquet.Types.ByteArray},
 		func(b array.Builder, r *Row) {
 			s := b.(*array.StructBuilder)
@@ -128,7 +129,9 @@ var columns = []column{
 	text(ColCaption, func(r *Row) *string { return &r.Caption }),
 	text(ColAlt, func(r *Row) *string { return &r.Collected.Alt }),
 	{
-		ColRelation, arrow.PrimitiveTypes.Int64, feature{"_type": "ClassLabel", "names": schemas.RelationNames()}, int64Leaf,
+		ColRelation, arrow.PrimitiveTypes.Int64,
+		feature{"_type": "ClassLabel", "names": schemas.RelationNames()},
+		int64Leaf,
 		func(b array.Builder, r *Row) {
 			if id := slices.Index(schemas.RelationNames(), r.Collected.Relation); id >= 0 {
 				b.(*array.Int64Builder).Append(int64(id))

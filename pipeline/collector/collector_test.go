@@ -1,15 +1,21 @@
 package collector_test
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/itrstream/itrstream/connectors/dataset"
 	"github.com/itrstream/itrstream/pipeline/collector"
 	"github.com/itrstream/itrstream/schemas"
 )
@@ -29,7 +35,7 @@ func TestRowsAreWhatWasCollected(t *testing.T) {
 	require.Len(t, rows, 40)
 	for _, r := range rows {
 		assert.Equal(t, want[r.Collected.ResultID], r.Collected)
-		assert.Equal(t, picture(uint64(r.Collected.Input.Offset)), r.Image) //nolint:gosec // a seed
+		assert.Equal(t, picture(uint64(r.Collected.Input.Offset)), r.Image)
 		assert.NotNil(t, r.ImageHash)
 		assert.NotEmpty(t, r.TextHash)
 	}
@@ -134,6 +140,86 @@ func TestTakedownsBeforeAndAfterTheShard(t *testing.T) {
 		}
 	}
 }
+
+// Retention that is quicker than the collector leaves a gap, and says so.
+func TestRecordsThatWereDeletedBeforeTheyWereCollected(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	for i := range 3 {
+		w.send(w.pair(i))
+	}
+	w.drain()
+	before, _ := w.contents()
+	for i := range 4 {
+		w.send(w.pair(10 + i))
+	}
+	admin, err := kgo.NewClient(kgo.SeedBrokers(w.cfg.Kafka.Brokers...))
+	require.NoError(t, err)
+	defer admin.Close()
+	end := before.Inputs[0].To
+	_, err = kadm.NewClient(admin).DeleteRecords(t.Context(), kadm.Offsets{
+		w.cfg.Topics.Collected: {0: kadm.Offset{Topic: w.cfg.Topics.Collected, At: end + 2}},
+	})
+	require.NoError(t, err)
+	w.drain()
+	m, rows := w.contents()
+	assert.Equal(t, map[string]int{"result-0": 1, "result-1": 1, "result-2": 1, "result-12": 1, "result-13": 1}, ids(rows))
+	assert.Equal(t, []dataset.Gap{{From: end, To: end + 2}}, m.Inputs[0].Gaps)
+}
+
+// An image store that is away holds the partition up, and loses nothing.
+// Ctrl-C ends the open shard meanwhile, up to the record that waits.
+func TestWaitingForTheImageStoreAndStopping(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, "collect.shard_every=1h")
+	for i := range 3 {
+		w.send(w.pair(i))
+	}
+	// What cannot be read is not missing.
+	third := filepath.Join(w.dir, "images", w.pair(2).Image.Digest[:2])
+	require.NoError(t, os.Rename(third, third+".away"))
+	require.NoError(t, os.WriteFile(third, nil, 0o600))
+
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	s, ended := w.settings(), make(chan error, 1)
+	s.UntilIdle = false
+	waiting := make(chan struct{})
+	s.Log = slog.New(&tell{Handler: s.Log.Handler(), message: "waiting, and trying again", told: waiting})
+	go func() { ended <- collector.Run(ctx, w.cfg, s) }()
+	select {
+	case <-waiting:
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	stop()
+	require.NoError(t, <-ended)
+	_, rows := w.contents()
+	assert.Equal(t, map[string]int{"result-0": 1, "result-1": 1}, ids(rows))
+
+	require.NoError(t, os.Remove(third))
+	require.NoError(t, os.Rename(third+".away", third))
+	w.drain()
+	_, rows = w.contents()
+	assert.Len(t, rows, 3)
+}
+
+// tell closes a channel at a message.
+type tell struct {
+	slog.Handler
+	message string
+	told    chan struct{}
+	once    sync.Once
+}
+
+func (h *tell) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == h.message {
+		h.once.Do(func() { close(h.told) })
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h *tell) WithAttrs([]slog.Attr) slog.Handler { return h }
 
 func TestWhatIsMissingInTheConfiguration(t *testing.T) {
 	t.Parallel()

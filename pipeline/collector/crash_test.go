@@ -95,7 +95,7 @@ func (w *world) start(settings []string, point stages.CrashPoint, nth int64, s s
 	require.NoError(w.t, err)
 	self, err := os.Executable()
 	require.NoError(w.t, err)
-	p.cmd = exec.CommandContext(context.WithoutCancel(w.t.Context()), self) //nolint:gosec // this program
+	p.cmd = exec.CommandContext(context.WithoutCancel(w.t.Context()), self)
 	p.cmd.Env = append(os.Environ(), processVariable+"="+string(text))
 	p.cmd.Stderr = w.t.Output()
 	_, err = p.cmd.StdinPipe() // closed with this process
@@ -123,10 +123,15 @@ type sent struct {
 	malformed, duplicates, revoked int64
 }
 
-// stream sends pairs, near duplicates, rubbish and takedowns until stop ends.
-func (w *world) stream(stop context.Context) (s sent) {
+// stream sends pairs, near duplicates, rubbish and takedowns until stop is closed.
+func (w *world) stream(stop <-chan struct{}) (s sent) {
 	w.t.Helper()
-	for i := 0; stop.Err() == nil; i++ {
+	for i := 0; ; i++ {
+		select {
+		case <-stop:
+			return s
+		default:
+		}
 		p := w.pair(i)
 		switch {
 		case i%50 == 49:
@@ -147,7 +152,6 @@ func (w *world) stream(stop context.Context) (s sent) {
 		s.rows = append(s.rows, p.ResultID)
 		time.Sleep(20 * time.Millisecond)
 	}
-	return s
 }
 
 // group is a consumer group of a process's own: it is given every partition at
@@ -161,14 +165,12 @@ func group(name string) []string { return []string{"kafka.group=" + name} }
 func TestNothingIsLostOrTwiceWhateverCrashes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2, "collect.shard_rows=7", "collect.shard_every=1s")
-	seed := rand.Uint64() //nolint:gosec // a test's moments
+	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test's moments
+	rng := rand.New(rand.NewPCG(seed, 0))
 
-	streaming, stop := context.WithCancel(t.Context())
-	defer stop()
-	all := make(chan sent, 1)
-	go func() { all <- w.stream(streaming) }()
+	stop, all := make(chan struct{}), make(chan sent, 1)
+	go func() { all <- w.stream(stop) }()
 	zombie := w.start(group("zombie"), dataset.AfterShard, 2, syscall.SIGSTOP)
 	require.Eventually(t, zombie.reached, 30*time.Second, 20*time.Millisecond, "the zombie's shard")
 	beside := w.start(group("beside"), "", 0, 0)
@@ -187,7 +189,7 @@ func TestNothingIsLostOrTwiceWhateverCrashes(t *testing.T) {
 		}
 		p.kill()
 	}
-	stop()
+	close(stop)
 	want := <-all
 	t.Logf("%d rows; killed at %v", len(want.rows), hits)
 	require.NoError(t, zombie.cmd.Process.Signal(syscall.SIGCONT))

@@ -88,7 +88,7 @@ func (c *collector) handle(ctx context.Context, a *kafka.Assignment) error {
 			return fmt.Errorf("%s: %w", a.Partition, err)
 		}
 		if err := stages.Sleep(ctx, min(time.Duration(again)*50*time.Millisecond, 2*time.Second)); err != nil {
-			return nil //nolint:nilerr // the generation has ended meanwhile
+			return nil
 		}
 	}
 }
@@ -176,7 +176,7 @@ func (p *partition) collect(ctx, work context.Context, activity *ops.Activity) e
 			<-ctx.Done()
 		}
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the end that was asked for
 		}
 		if p.now().Sub(p.swept) > sweepEvery {
 			if err := stages.Usual.Retry(ctx, p.log, "sweeping", func() error { return p.sweep(ctx) }); err != nil {

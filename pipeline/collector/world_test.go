@@ -82,11 +82,11 @@ func configOf(t *testing.T, settings ...string) config.Config {
 
 // picture is an image that no other looks like, unless of the same seed.
 func picture(seed uint64) []byte {
-	rng := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test's pixels
+	rng := rand.New(rand.NewPCG(seed, 1))
 	im := image.NewRGBA(image.Rect(0, 0, 32, 32))
 	for y := 0; y < 32; y += 4 {
 		for x := 0; x < 32; x += 4 {
-			c := color.RGBA{uint8(rng.UintN(256)), uint8(rng.UintN(256)), uint8(rng.UintN(256)), 255} //nolint:gosec // a byte
+			c := color.RGBA{uint8(rng.UintN(256)), uint8(rng.UintN(256)), uint8(rng.UintN(256)), 255}
 			for i := range 16 {
 				im.SetRGBA(x+i%4, y+i/4, c)
 			}
@@ -101,7 +101,7 @@ func picture(seed uint64) []byte {
 
 // words is a text that no other is like, unless of the same seed.
 func words(seed uint64) string {
-	rng := rand.New(rand.NewPCG(seed, 2)) //nolint:gosec // a test's words
+	rng := rand.New(rand.NewPCG(seed, 2))
 	var all []string
 	for range 12 {
 		all = append(all, fmt.Sprintf("w%06d", rng.UintN(1_000_000)))
@@ -117,12 +117,12 @@ func digestOf(data []byte) string {
 // pair is the i-th record; its image is in the store afterwards.
 func (w *world) pair(i int) schemas.Collected {
 	w.t.Helper()
-	data := picture(uint64(i)) //nolint:gosec // a seed
+	data := picture(uint64(i))
 	digest := digestOf(data)
 	require.NoError(w.t, w.store.Put(w.t.Context(), digest, data, "image/png"))
 	return schemas.Collected{
 		Schema: schemas.CollectedSchema, ResultID: fmt.Sprintf("result-%d", i), PostID: fmt.Sprintf("post-%d", i), Source: "test",
-		Text:     words(uint64(i)), //nolint:gosec // a seed
+		Text:     words(uint64(i)),
 		Image:    schemas.CollectedImage{Digest: digest, Bytes: int64(len(data)), MIME: "image/png"},
 		Relation: "both", Scores: [4]float64{0, 0, 0, 1}, TextIsRepresented: 1, ImageAdds: 1,
 		Selected: schemas.Selected{Reason: "rate", Probability: 0.5}, Model: schemas.ModelRef{Name: "m"}, ConfigDigest: "c",
