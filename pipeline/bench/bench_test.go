@@ -105,6 +105,20 @@ func TestPhotosDiffer(t *testing.T) {
 	}
 }
 
+func TestRepeatedPhotos(t *testing.T) {
+	t.Parallel()
+	w := testWriter(t, viral)
+	seen, again := map[string]bool{}, 0
+	for n := range 1000 {
+		file := string(w.photo(n))
+		if seen[file] {
+			again++
+		}
+		seen[file] = true
+	}
+	require.InDelta(t, 1000*viral.repeated, again, 60)
+}
+
 func TestTextPosts(t *testing.T) {
 	t.Parallel()
 	w := testWriter(t, textStream)

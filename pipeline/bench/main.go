@@ -34,12 +34,14 @@ func main() {
 var parts = []struct {
 	name, what string
 	run        func(context.Context, *bench) error
+	asked      bool // only when --only names it
 }{
-	{"limit", "the pipeline beside a bare loop of the same graphs", limitPart},
-	{"peers", "the pipeline beside a Python program on the same posts", peersPart},
-	{"stub", "decode, map and emit without a model", stubPart},
-	{"parts", "tokenizer, images, clustering, JSON, Kafka, each beside a peer's", partsPart},
-	{"latency", "from produce to committed consume, at shares of the highest rate", latencyPart},
+	{"limit", "the pipeline beside a bare loop of the same graphs", limitPart, false},
+	{"peers", "the pipeline beside a Python program on the same posts", peersPart, false},
+	{"stub", "decode, map and emit without a model", stubPart, false},
+	{"parts", "tokenizer, images, clustering, JSON, Kafka, each beside a peer's", partsPart, false},
+	{"latency", "from produce to committed consume, at shares of the highest rate", latencyPart, false},
+	{"growth", "more partitions, workers, clusters and rows a batch; only when asked for", growthPart, true},
 }
 
 // bench is one run of the benchmarks.
@@ -95,7 +97,7 @@ func command() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringSliceVar(&b.only, "only", nil, "parts to run: "+strings.Join(names, ", ")+" (default all)")
+	f.StringSliceVar(&b.only, "only", nil, "parts to run: "+strings.Join(names, ", ")+" (default all but growth)")
 	f.IntVar(&b.repeat, "repeat", 3, "how often to measure each pair")
 	f.BoolVar(&b.quick, "quick", false, "short measurements, for a first look")
 	f.StringVar(&b.bundle, "bundle", "model/bundles/itr-mini", "model `folder`")
@@ -144,7 +146,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 		return err
 	}
 	for _, p := range parts {
-		if len(b.only) > 0 && !slices.Contains(b.only, p.name) {
+		if named := slices.Contains(b.only, p.name); !named && (p.asked || len(b.only) > 0) {
 			continue
 		}
 		partBegan := time.Now()
@@ -216,6 +218,8 @@ func (b *bench) backlog(s stream) int {
 	switch s.Name {
 	case phone.Name:
 		perSecond = 15
+	case icon.Name:
+		perSecond = 8_000
 	case textStream.Name:
 		perSecond = 100_000
 	}

@@ -65,5 +65,31 @@ func peersPart(ctx context.Context, b *bench) error {
 		b.table.add(about{part, "Python, exactly once ÷ at least once", "posts/s", goal{}, ""}, one.rate, got["python-at-least-once"].rate)
 	}
 	b.deleteTopic(ctx, topic)
+	return repeatedPhotos(ctx, b, part)
+}
+
+// repeatedPhotos compares the two where three photos of ten have come before:
+// the pipeline knows photos by their digest.
+func repeatedPhotos(ctx context.Context, b *bench, part string) error {
+	const topic = "peers-viral"
+	n := b.backlog(viral)
+	if err := b.fill(ctx, topic, viral, n); err != nil {
+		return err
+	}
+	for range b.repeat {
+		ours, err := b.drain(ctx, b.ours(kafka.ExactlyOnce), topic, n)
+		if err != nil {
+			return err
+		}
+		peer, err := b.drain(ctx, b.peer("exactly-once", 1, exactlyOnce), topic, n)
+		if err != nil {
+			return err
+		}
+		a := about{part, "exactly once ÷ Python, 30 % of photos repeated", "posts/s", goal{atLeast: 1.7}, ""}
+		b.table.add(a, ours.rate, peer.rate)
+		a.unit, a.goal = "CPU ms/post", goal{}
+		b.table.add(a, ours.cpu, peer.cpu)
+	}
+	b.deleteTopic(ctx, topic)
 	return nil
 }

@@ -32,6 +32,8 @@ var (
 	social = kind{"1200x900", 1200, 900, 200_000, 24}
 	phone  = kind{"4032x3024", 4032, 3024, 2_250_000, 6}
 	kinds  = []kind{small, social, phone}
+	// icon is nothing to decode: what is left is the pipeline's own work.
+	icon = kind{"64x64", 64, 64, 2_500, 24}
 )
 
 // photosName is the folder of the photos. Another way of drawing them takes
@@ -52,7 +54,7 @@ func drawPhotos(dir string) error {
 	grain := newGrain()
 	g := new(errgroup.Group)
 	g.SetLimit(runtime.GOMAXPROCS(0))
-	for _, k := range kinds {
+	for _, k := range append(kinds[:len(kinds):len(kinds)], icon) {
 		for i := range k.Count {
 			path := photoFile(dir, k, i)
 			if _, err := os.Stat(path); err == nil {

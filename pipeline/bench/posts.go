@@ -19,6 +19,8 @@ import (
 type stream struct {
 	Name  string
 	kinds []share // none: posts without an image
+	// repeated is the share of posts that show the photo of an earlier one.
+	repeated float64
 }
 
 type share struct {
@@ -28,11 +30,12 @@ type share struct {
 
 // Posts of the mix have 364 KB on average.
 var (
-	mixStream  = stream{"mix", []share{{social, 0.70}, {small, 0.95}, {phone, 1}}}
+	mixStream  = stream{Name: "mix", kinds: []share{{social, 0.70}, {small, 0.95}, {phone, 1}}}
+	viral      = stream{Name: "viral", kinds: mixStream.kinds, repeated: 0.3}
 	textStream = stream{Name: "text"}
 )
 
-func streamOf(k kind) stream { return stream{k.Name, []share{{k, 1}}} }
+func streamOf(k kind) stream { return stream{Name: k.Name, kinds: []share{{k, 1}}} }
 
 // streamNamed finds a stream for a child process.
 func streamNamed(name string) (stream, error) {
@@ -102,9 +105,12 @@ const (
 	comment   = "\xff\xfe\x00\x0e%012d"
 )
 
-// photo is the file of post n: its digest is like no other's, for the pipeline
-// works on a repeated file once.
+// photo is the file of post n. But for those that are repeated, its digest is like
+// no other's, for the pipeline works on a repeated file once.
 func (w *writer) photo(n int) []byte {
+	if random := newRandom(n, 12); n > 0 && random.Float64() < w.repeated {
+		return w.photo(random.IntN(n))
+	}
 	file := w.original(n)
 	return append([]byte(jpegStart+fmt.Sprintf(comment, n)), file[len(jpegStart):]...)
 }
@@ -180,7 +186,7 @@ func marshal(post schemas.Post) []byte {
 }
 
 const (
-	// partitions is how many each topic has.
+	// partitions is how many a topic has, unless their number is what is measured.
 	partitions      = 4
 	maxMessageBytes = 16 << 20
 )
@@ -195,6 +201,10 @@ func (b *bench) fill(ctx context.Context, topic string, s stream, n int) error {
 	if err := b.createTopic(ctx, topic); err != nil {
 		return err
 	}
+	return b.produce(ctx, topic, w, n)
+}
+
+func (b *bench) produce(ctx context.Context, topic string, w *writer, n int) error {
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.brokers...), kgo.DefaultProduceTopic(topic),
 		kgo.ProducerBatchMaxBytes(maxMessageBytes), kgo.MaxBufferedBytes(64<<20), kgo.ProducerLinger(5*time.Millisecond))
 	if err != nil {
@@ -212,6 +222,10 @@ func (b *bench) fill(ctx context.Context, topic string, s stream, n int) error {
 }
 
 func (b *bench) createTopic(ctx context.Context, topic string) error {
+	return b.createTopicOf(ctx, topic, partitions)
+}
+
+func (b *bench) createTopicOf(ctx context.Context, topic string, partitions int32) error {
 	limit := fmt.Sprint(maxMessageBytes)
 	_, err := b.admin.CreateTopic(ctx, partitions, 1, map[string]*string{"max.message.bytes": &limit}, topic)
 	return err
