@@ -3,17 +3,17 @@ module github.com/itrstream/itrstream/charts/checks
 go 1.26.8
 
 require (
-	github.com/compose-spec/compose-go/v2 v2.16.2
-	github.com/moby/buildkit v0.34.2
-	github.com/moby/patternmatcher v0.6.1
-	github.com/prometheus/common v0.72.1
-	github.com/prometheus/prometheus v0.316.0
-	github.com/stretchr/testify v1.12.1
-	go.yaml.in/yaml/v3 v3.0.6
-	k8s.io/api v0.37.1
-	k8s.io/apimachinery v0.37.1
-	k8s.io/pod-security-admission v0.37.1
-	sigs.k8s.io/yaml v1.6.0
+	github.com/compose-spec/compose-go/v2 v2.16.2 // compose.yaml as docker compose reads it
+	github.com/moby/buildkit v0.34.2 // Dockerfiles, by the engine's own parser
+	github.com/moby/patternmatcher v0.6.1 // .dockerignore, by its own rules
+	github.com/prometheus/common v0.72.1 // durations and labels of rules
+	github.com/prometheus/prometheus v0.316.0 // alerts parsed and evaluated
+	github.com/stretchr/testify v1.12.1 // assertions
+	go.yaml.in/yaml/v3 v3.0.6 // the reference's comments
+	k8s.io/api v0.37.1 // pods as types
+	k8s.io/apimachinery v0.37.1 // their metadata
+	k8s.io/pod-security-admission v0.37.1 // Kubernetes's own check of the restricted standard
+	sigs.k8s.io/yaml v1.6.0 // YAML as Kubernetes reads it
 )
 
 require (
