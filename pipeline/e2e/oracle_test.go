@@ -111,7 +111,7 @@ func made(t *testing.T, c oracle.Centroids) {
 }
 
 // client is for what no worker and no oracle does.
-func client(t *testing.T, s services, options ...kgo.Opt) *kgo.Client {
+func client(t testing.TB, s services, options ...kgo.Opt) *kgo.Client {
 	t.Helper()
 	c, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(s.brokers...), kgo.MetadataMinAge(50 * time.Millisecond)}, options...)...)
 	require.NoError(t, err)

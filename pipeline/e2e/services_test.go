@@ -17,7 +17,7 @@ type services struct {
 	redis   string
 }
 
-func embeddedServices(t *testing.T) services {
+func embeddedServices(t testing.TB) services {
 	t.Helper()
 	broker, err := embeddedkafka.Start(embeddedkafka.DefaultConfig())
 	require.NoError(t, err)
@@ -28,7 +28,7 @@ func embeddedServices(t *testing.T) services {
 	return services{brokers: broker.Addrs(), redis: server.Addr()}
 }
 
-func realServices(t *testing.T) services {
+func realServices(t testing.TB) services {
 	t.Helper()
 	broker := kafkatest.Start(t, kafkatest.Options{})
 	server := redistest.Start(t, redistest.Options{})

@@ -31,7 +31,7 @@ func settingsOf(s services, bundle string, settings ...string) []string {
 	}, settings...)
 }
 
-func load(t *testing.T, settings []string) config.Config {
+func load(t testing.TB, settings []string) config.Config {
 	t.Helper()
 	cfg, err := config.Load("", nil, settings)
 	require.NoError(t, err)
@@ -39,13 +39,13 @@ func load(t *testing.T, settings []string) config.Config {
 }
 
 // configure returns a configuration for small, quick runs.
-func configure(t *testing.T, s services, bundle string, settings ...string) config.Config {
+func configure(t testing.TB, s services, bundle string, settings ...string) config.Config {
 	t.Helper()
 	return load(t, settingsOf(s, bundle, settings...))
 }
 
 // makeTopics makes the topics before any worker does.
-func makeTopics(t *testing.T, cfg config.Config) {
+func makeTopics(t testing.TB, cfg config.Config) {
 	t.Helper()
 	client, err := kafka.Dial(t.Context(), cfg.Kafka, kafka.Settings{})
 	require.NoError(t, err)
@@ -61,7 +61,7 @@ type worker struct {
 	alloc *memory.CheckedAllocator
 }
 
-func start(t *testing.T, cfg config.Config) *worker {
+func start(t testing.TB, cfg config.Config) *worker {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	w := &worker{stop: stop, done: make(chan error, 1), alloc: memory.NewCheckedAllocator(memory.NewGoAllocator())}
@@ -76,7 +76,7 @@ func start(t *testing.T, cfg config.Config) *worker {
 
 // end stops the worker as Ctrl-C does, and checks that it ended well and
 // freed every buffer.
-func (w *worker) end(t *testing.T) {
+func (w *worker) end(t testing.TB) {
 	t.Helper()
 	w.stop()
 	select {
