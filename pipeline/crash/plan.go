@@ -16,7 +16,6 @@ const (
 	killAnywhere kind = "worker killed anywhere"
 	zombie       kind = "worker asleep beyond its session"
 	killBroker   kind = "broker killed"
-	stopBroker   kind = "broker stopped in order"
 	killRedis    kind = "Redis killed"
 	cutRedis     kind = "Redis killed and its file cut"
 	stall        kind = "connections stalled"
@@ -37,8 +36,6 @@ type step struct {
 type plan struct {
 	random   *rand.Rand
 	rollback bool // Redis may lose what it has acknowledged
-	once     bool // the broker may be killed once, and stopped later
-	killed   bool
 	young    []stages.CrashPoint
 	later    *queue
 }
@@ -54,9 +51,9 @@ var rare = append([]stages.CrashPoint{
 // newPlan returns the plan of the nth run. Only one worker makes the first
 // centroids, and which one is open: both wait for the same point, in turn
 // over the runs, and those that come after them for the others.
-func newPlan(random *rand.Rand, n int, rollback, once bool, later *queue) *plan {
+func newPlan(random *rand.Rand, n int, rollback bool, later *queue) *plan {
 	at := func(i int) stages.CrashPoint { return early[(n+i)%len(early)] }
-	return &plan{random: random, rollback: rollback, once: once, later: later, young: []stages.CrashPoint{at(0), at(0), at(1), at(2)}}
+	return &plan{random: random, rollback: rollback, later: later, young: []stages.CrashPoint{at(0), at(0), at(1), at(2)}}
 }
 
 // queue holds the points of all runs but the early ones, in turn.
@@ -96,10 +93,6 @@ func (p *plan) next() step {
 		s.kind = zombie
 	case i < 18:
 		s.kind = killBroker
-		if p.once && p.killed {
-			s.kind = stopBroker
-		}
-		p.killed = true
 	case i < 24 && p.rollback:
 		s.kind = cutRedis
 	case i < 24:

@@ -81,7 +81,7 @@ func (r *run) do(ctx context.Context) (v oracle.Verdict, err error) {
 		return v, err
 	}
 	rollback := r.number%2 == 1
-	r.plan = newPlan(r.random, r.number, rollback, !r.real, r.points)
+	r.plan = newPlan(r.random, r.number, rollback, r.points)
 	s := &session{dir: r.dir}
 	defer s.end()
 	writer := oracle.NewWriter(r.random.Uint64())
@@ -249,12 +249,7 @@ func (r *run) carryOut(ctx context.Context, s step) error {
 		w.signal(syscall.SIGCONT)
 		r.count("%s", s.kind)
 		return err
-	case killBroker, stopBroker:
-		if s.kind == stopBroker {
-			if err := r.services.broker.(*embedded).process.stop(stopWithin); err != nil {
-				return err
-			}
-		}
+	case killBroker:
 		r.services.broker.Kill()
 		err := stages.Sleep(ctx, time.Duration(s.share*float64(time.Second)))
 		r.services.broker.Restart()

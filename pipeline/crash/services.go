@@ -46,7 +46,7 @@ func (r *run) startServices(ctx context.Context, s *session, w *oracle.Writer) (
 		out.broker = b
 		out.kafkaProxy.target.Store(b.Addrs()[0])
 	} else {
-		b := &embedded{dir: s.TempDir(), log: filepath.Join(r.dir, "broker.log"), public: out.kafkaProxy.addr(), s: s}
+		b := &embedded{dir: s.TempDir(), log: filepath.Join(r.dir, "broker.log"), public: out.kafkaProxy.addr(), proxy: out.kafkaProxy, s: s}
 		if b.addr, err = freeAddr(ctx); err != nil {
 			return nil, err
 		}
@@ -84,11 +84,11 @@ func (out *services) serveImages(ctx context.Context, s *session, w *oracle.Writ
 	return err
 }
 
-// embedded is the embedded broker as a process. It is killed once a run:
-// TestTheEmbeddedBrokerRevivesAtItsSecondKill says why.
+// embedded is the embedded broker as a process.
 type embedded struct {
 	s                      *session
 	dir, log, addr, public string
+	proxy                  *proxy
 	process                *process
 }
 
@@ -100,9 +100,12 @@ func (b *embedded) Kill() {
 	}
 }
 
-// Restart starts it on its data, and waits until it listens.
+// Restart starts it on its data, and waits until it listens and is mended.
+// The proxy keeps everybody else away until then.
 func (b *embedded) Restart() {
 	b.Kill()
+	b.proxy.stall(true)
+	defer b.proxy.stall(false)
 	p, err := start(b.log, "broker", "--dir", b.dir, "--listen", b.addr, "--advertise", b.public)
 	if err != nil {
 		b.s.Fatal(err)
@@ -112,6 +115,11 @@ func (b *embedded) Restart() {
 		conn, err := net.DialTimeout("tcp", b.addr, time.Second) //nolint:noctx // a moment
 		if err == nil {
 			_ = conn.Close()
+			ctx, cancel := context.WithDeadline(context.Background(), deadline)
+			defer cancel()
+			if err := mend(ctx, b.addr); err != nil {
+				b.s.Fatalf("mend the broker: %v%s", err, p.tail())
+			}
 			return
 		}
 		if p.over() || time.Now().After(deadline) {
