@@ -50,7 +50,7 @@ func (r *run) startServices(ctx context.Context, s *session, w *oracle.Writer) (
 		if b.addr, err = freeAddr(ctx); err != nil {
 			return nil, err
 		}
-		b.Restart()
+		b.Restart() //nolint:contextcheck // it ends with the session
 		s.Cleanup(b.Kill)
 		out.broker = b
 		out.kafkaProxy.target.Store(b.addr)
