@@ -294,9 +294,22 @@ func takingDown(t *testing.T, s services) {
 		g.Go(func() (err error) { receipts[i], err = e.take(o); return err })
 	}
 	var left []string
-	e.until("everything is gone within a minute", time.Minute, func() bool { left = e.traces(gone...); return len(left) == 0 })
+	failed := make(chan error, 1)
+	go func() { failed <- g.Wait() }()
+	for deadline := began.Add(time.Minute); ; time.Sleep(300 * time.Millisecond) {
+		if left = e.traces(gone...); len(left) == 0 {
+			break
+		}
+		select {
+		case err := <-failed:
+			require.NoError(t, err)
+			failed <- nil
+		default:
+		}
+		require.True(t, time.Now().Before(deadline), "after a minute: %s", strings.Join(left, "\n"))
+	}
 	t.Logf("gone after %s", time.Since(began).Round(100*time.Millisecond))
-	require.NoError(t, g.Wait())
+	require.NoError(t, <-failed)
 	require.Empty(t, e.traces(gone...))
 	require.Len(t, e.all(), e.rows-out, "nothing else is gone")
 	require.NotEmpty(t, e.traces(digests["shared-b-end"]), "the image stays with its other post")

@@ -2,6 +2,7 @@ package erasure
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -45,6 +46,7 @@ type Erasure struct {
 	store     *bucket.Bucket
 	images    *images.Store
 
+	id    string          // transactional, of this takedown alone: many may go on at the same time
 	asked map[string]bool // posts whose delete was sent
 }
 
@@ -54,7 +56,7 @@ func Open(ctx context.Context, cfg config.Config, o Options, set pipeline.Settin
 	if set.Log == nil {
 		set.Log = slog.New(slog.DiscardHandler)
 	}
-	e := &Erasure{cfg: cfg, set: set, asked: make(map[string]bool)}
+	e := &Erasure{cfg: cfg, set: set, id: cfg.Kafka.Group + "/takedown/" + rand.Text(), asked: make(map[string]bool)}
 	if e.target, err = newTarget(o, cfg.Privacy); err != nil {
 		return nil, err
 	}
@@ -347,16 +349,14 @@ func (e *Erasure) takedowns(at time.Time) (all []kafka.Record, err error) {
 func (e *Erasure) send(ctx context.Context, records []kafka.Record) error {
 	for some := range slices.Chunk(records, together) {
 		err := stages.Usual.Retry(ctx, e.set.Log, "sending deletes", func() error {
-			sender, err := e.client.OpenSender(ctx, e.cfg.Kafka.Group+"/takedown")
-			if err != nil {
-				return err
+			sender, err := e.client.OpenSender(ctx, e.id)
+			if err == nil {
+				err = sender.Send(ctx, some)
 			}
-			if err := sender.Send(ctx, some); errors.Is(err, kafka.ErrFenced) {
-				return &stages.Transient{Err: err} // another takedown has begun
-			} else if err != nil {
-				return err
+			if errors.Is(err, kafka.ErrFenced) || errors.Is(err, kafka.ErrAborted) {
+				err = &stages.Transient{Err: err}
 			}
-			return nil
+			return err
 		})
 		if err != nil {
 			return err
