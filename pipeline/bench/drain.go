@@ -14,6 +14,8 @@ type worker struct {
 	name string
 	// processes is how many of it share the group.
 	processes int
+	// warm is how many posts it must have committed before it is measured.
+	warm int
 	// command says how to start one of them.
 	command func(names) (env []string, program string, args []string)
 }
@@ -129,7 +131,7 @@ func (b *bench) drain(ctx context.Context, w worker, topic string, n int) (figur
 		if done > seen {
 			seen = done
 			last = moment{now, done, s.cpu()}
-			if began.IsZero() && (w.processes == 1 || b.members(ctx, s.group) == w.processes) {
+			if began.IsZero() && done > w.warm && (w.processes == 1 || b.members(ctx, s.group) == w.processes) {
 				began = now
 			}
 			if first.posts == 0 && (!began.IsZero() && now.Sub(began) >= b.span/4 || done > n/2) {

@@ -47,6 +47,9 @@ func growthPart(ctx context.Context, b *bench) error {
 				partitions, workers, extra := row.set(v)
 				worker := b.ours(kafka.ExactlyOnce, append(extra, "model.bundle=model/testdata/tiny-bundle")...)
 				worker.processes = workers
+				if row.what == "clusters" {
+					worker.warm = v // until there are centroids
+				}
 				return b.drain(ctx, worker, topics[partitions], n)
 			}); err != nil {
 				return err
