@@ -85,7 +85,8 @@ $(KAFKA_LIBS)/fetched: $(KAFKA_POM)
 # Only what the fast tests need; test-training runs those that want PyTorch.
 .PHONY: test-python
 test-python: $(VENV)/installed ## lint and formatting of the Python code, and its tests that need no PyTorch
-	cd model && $(VENV)/bin/python -m ruff check -q . && $(VENV)/bin/python -m ruff format -q --check .
+	cd model && for command in 'check' 'format --check'; do \
+		$(VENV)/bin/python -m ruff $$command -q --config pyproject.toml . ../pipeline/bench/peer_python; done
 	cd model && $(VENV)/bin/python -m pytest -q
 
 $(VENV)/installed: model/pyproject.toml
@@ -178,6 +179,14 @@ $(VENV)-bench/installed: pipeline/bench/peer_python/requirements.txt
 	$(PYTHON) -m venv $(VENV)-bench
 	$(VENV)-bench/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
+
+.PHONY: bench-soak
+bench-soak: ARGS = --only soak --repeat 1
+bench-soak: bench ## memory while two large backlogs drain, and over an hour
+
+.PHONY: bench-growth
+bench-growth: ARGS = --only growth
+bench-growth: bench ## rate and cost as partitions, workers, clusters and batches grow
 
 .PHONY: bench-go
 bench-go: ## Go benchmarks of single packages
