@@ -2,11 +2,11 @@
 // against peers: on a real Apache Kafka and redis-server, and always as a ratio
 // of two figures taken in the same run, one after the other.
 //
-//	make bench                                all parts but growth
+//	make bench                                all parts but soak and growth
 //	make bench ARGS='--quick --only peers'    one part, in short
 //
 // Wondering what a part measures? Each has a file: limit.go, peers.go,
-// gopeer.go, latency.go, parts.go, growth.go.
+// gopeer.go, latency.go, parts.go, soak.go, growth.go.
 // Adding a line to the table? Call table.add, once a repetition.
 // Looking for what is read? photos.go draws the images, posts.go writes the
 // posts.

@@ -174,7 +174,7 @@ func (p *paced) pace(ctx context.Context, rate float64, span time.Duration) erro
 	for due := began; ; {
 		due = due.Add(time.Duration(p.random.ExpFloat64() / rate * float64(time.Second)))
 		if due.Sub(began) > span {
-			return nil
+			return stages.Sleep(ctx, time.Until(began.Add(span)))
 		}
 		if err := stages.Sleep(ctx, time.Until(due)); err != nil {
 			return err

@@ -47,12 +47,12 @@ func (b *bench) limit(ctx context.Context, what string, s stream) (figures, erro
 	if err != nil {
 		return figures{}, fmt.Errorf("limit: %w", err)
 	}
-	var got struct{ Rate, CPU float64 }
+	var got struct{ Rate, CPU, PeakMB float64 }
 	if err := json.Unmarshal(out, &got); err != nil {
 		return figures{}, fmt.Errorf("limit: %w", err)
 	}
 	b.say("  %s posts/s, %s ms a post", short(got.Rate), short(got.CPU))
-	return figures{rate: got.Rate, cpu: got.CPU}, nil
+	return figures{rate: got.Rate, cpu: got.CPU, peakMB: got.PeakMB}, nil
 }
 
 func limitCommand() *cobra.Command {
@@ -79,7 +79,7 @@ func limitCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return json.NewEncoder(os.Stdout).Encode(map[string]float64{"Rate": rate, "CPU": cpu})
+			return json.NewEncoder(os.Stdout).Encode(map[string]float64{"Rate": rate, "CPU": cpu, "PeakMB": (&process{pid: os.Getpid()}).peakMB()})
 		},
 	}
 	cmd.Flags().StringVar(&what, "what", limitGraphs, "graphs or photos")

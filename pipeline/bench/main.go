@@ -41,6 +41,7 @@ var parts = []struct {
 	{"stub", "decode, map and emit without a model", stubPart, false},
 	{"parts", "tokenizer, images, clustering, JSON, Kafka, each beside a peer's", partsPart, false},
 	{"latency", "from produce to committed consume, at shares of the highest rate", latencyPart, false},
+	{"soak", "memory while backlogs drain, and over a long time; only when asked for", soakPart, true},
 	{"growth", "more partitions, workers, clusters and rows a batch; only when asked for", growthPart, true},
 }
 
@@ -48,6 +49,7 @@ var parts = []struct {
 type bench struct {
 	repeat  int
 	quick   bool
+	soak    time.Duration
 	only    []string
 	bundle  string
 	device  string
@@ -97,8 +99,9 @@ func command() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringSliceVar(&b.only, "only", nil, "parts to run: "+strings.Join(names, ", ")+" (default all but growth)")
+	f.StringSliceVar(&b.only, "only", nil, "parts to run: "+strings.Join(names, ", ")+" (default all but soak and growth)")
 	f.IntVar(&b.repeat, "repeat", 3, "how often to measure each pair")
+	f.DurationVar(&b.soak, "soak", time.Hour, "how long the soak lasts")
 	f.BoolVar(&b.quick, "quick", false, "short measurements, for a first look")
 	f.StringVar(&b.bundle, "bundle", "model/bundles/itr-mini", "model `folder`")
 	f.StringVar(&b.device, "device", "cpu", "cpu or cuda:N, of the pipeline")

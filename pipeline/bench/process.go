@@ -17,6 +17,7 @@ import (
 // process is a child: this program in another role, or a peer.
 type process struct {
 	cmd   *exec.Cmd
+	pid   int
 	log   string
 	ended chan struct{}
 	err   error // once ended
@@ -36,6 +37,7 @@ func start(log string, env []string, program string, args ...string) (*process, 
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
+	p.pid = p.cmd.Process.Pid
 	go func() {
 		p.err = p.cmd.Wait()
 		close(p.ended)
@@ -105,7 +107,7 @@ func (p *process) peakMB() float64 {
 }
 
 func (p *process) proc(file string) string {
-	return filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid), file)
+	return filepath.Join("/proc", strconv.Itoa(p.pid), file)
 }
 
 // session is what starters of test servers ask for, outside of a test.
