@@ -200,7 +200,8 @@ func (c *Chain) Append(ctx context.Context, d *Draft, to int64, about Entry, now
 // Rewrite puts other rows in the place of old's: those that a takedown leaves. The
 // old shard is deleted.
 //
-// ErrLost: old does not hold any more. Load, and look at what does.
+// ErrLost: old does not hold any more. Load, and look at what does. An entry
+// beside another error holds; only old's shard is still there, for Sweep.
 func (c *Chain) Rewrite(ctx context.Context, old Entry, d *Draft, now time.Time) (Entry, error) {
 	if !c.holds(old) {
 		return Entry{}, fmt.Errorf("dataset: rewriting %s: %w", old.key(), ErrLost)

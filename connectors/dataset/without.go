@@ -13,7 +13,8 @@ import (
 // Without rewrites a shard without the rows that gone names, and returns the
 // entry that holds then: e itself where there are none.
 //
-// ErrLost: e does not hold any more. Load, and look at what does.
+// ErrLost: e does not hold any more. Load, and look at what does. An entry
+// beside another error holds, as for Rewrite.
 func (c *Chain) Without(ctx context.Context, e Entry, alloc memory.Allocator, now time.Time, gone func(*Row) bool) (_ Entry, err error) {
 	if e.Shard == "" {
 		return e, nil

@@ -84,6 +84,23 @@ func TestWhatIsNoRowIsCounted(t *testing.T) {
 	assert.Equal(t, int64(2), m.Dropped[collector.Duplicate])
 }
 
+// What lies in the store under the digest of another image belongs to no row,
+// and would be found by no takedown.
+func TestImageThatIsNotWhatWasPutGoes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	p := w.pair(0)
+	name := filepath.Join(w.dir, "images", p.Image.Digest[:2], p.Image.Digest)
+	require.NoError(t, os.WriteFile(name, []byte("something else"), 0o600))
+	old := time.Now().Add(-time.Minute)
+	require.NoError(t, os.Chtimes(name, old, old))
+	w.send(p)
+	w.drain()
+	m, _ := w.contents()
+	assert.Equal(t, map[string]int64{collector.ImageCorrupt: 1}, m.Dropped)
+	assert.NoFileExists(t, name)
+}
+
 func TestShardsEndAtRowsBytesAndDays(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

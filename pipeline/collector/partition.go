@@ -298,6 +298,7 @@ func (p *partition) admit(ctx context.Context, row *dataset.Row, offset int64) (
 		return ImageMissing, nil
 	case errors.Is(err, images.ErrCorrupt):
 		p.log.WarnContext(ctx, "a pair's image is not what was put", "offset", offset, "error", err)
+		p.reaper.Loose(c.Image.Digest)
 		return ImageCorrupt, nil
 	case err != nil:
 		return "", err

@@ -95,12 +95,20 @@ func (s *seen) load(ctx context.Context, e dataset.Entry) error {
 		return err
 	}
 	defer r.Close() //nolint:errcheck // it has nothing to close
+	// All are remembered or none: after another try some would be there twice.
+	var rows []dataset.Row
 	for row, err := range r.Rows(ctx, dataset.ColResultID, dataset.ColPair, dataset.ColImageHash, dataset.ColTextHash) {
+		if dataset.IsNotExist(err) {
+			return nil
+		}
 		if err != nil {
 			return fmt.Errorf("shard %s: %w", e.Shard, err)
 		}
-		if signature, ok := signatureOf(&row); ok {
-			s.index.Remember(id(&row.Collected), signature)
+		rows = append(rows, row)
+	}
+	for i := range rows {
+		if signature, ok := signatureOf(&rows[i]); ok {
+			s.index.Remember(id(&rows[i].Collected), signature)
 		}
 	}
 	s.read[origin{e.Input(), e.From}] = true

@@ -64,6 +64,12 @@ type Reaper struct {
 	others []heard
 	own    []uint64
 	again  bool // a sweep has failed, or none was made yet
+	// litter says that files may lie about that a rewrite was to remove: one of
+	// ours that failed, or of a process that died.
+	litter bool
+	// came are shards that were written since the look through the log began,
+	// which may not have met them.
+	came map[string]bool
 }
 
 type heard struct {
@@ -78,9 +84,9 @@ func Open(ctx context.Context, s Settings) (*Reaper, error) {
 		return nil, err
 	}
 	return &Reaper{
-		set: s, taken: taken, again: true,
+		set: s, taken: taken, again: true, litter: true,
 		held: make(map[schemas.Partition]*dataset.References), index: make(map[string]*dataset.References),
-		checked: make(map[string]bool), loose: make(map[string]time.Time),
+		checked: make(map[string]bool), loose: make(map[string]time.Time), came: make(map[string]bool),
 	}, nil
 }
 
@@ -203,6 +209,7 @@ func (r *Reaper) Settled(p schemas.Partition, e dataset.Entry) {
 	defer r.mu.Unlock()
 	if refs := r.held[p]; refs != nil && e.Shard != "" {
 		r.keep(e.Shard, refs)
+		r.came[e.Shard] = true
 		r.again = true
 	}
 	delete(r.held, p)

@@ -11,8 +11,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/itrstream/itrstream/connectors/dataset"
 	"github.com/itrstream/itrstream/connectors/dataset/images"
 	"github.com/itrstream/itrstream/pipeline/collector/takedown"
+	"github.com/itrstream/itrstream/stages"
 )
 
 // TestPostAndAuthor takes rows out of a shard that is written and of one that
@@ -187,6 +189,7 @@ func TestRunGoesOn(t *testing.T) {
 	require.True(t, c.add(w.row("a", "", "x")))
 	c.publish()
 	c.Take(post("a"))
+	w.rows() // makes the decoder that all tests share, which must not be the bubble's
 	away := filepath.Join(w.dir, "dataset")
 	require.NoError(t, os.Rename(away, away+".away"))
 	require.NoError(t, os.WriteFile(away, nil, 0o600)) // a folder that is none
@@ -203,4 +206,94 @@ func TestRunGoesOn(t *testing.T) {
 	})
 	posts, _ := w.rows()
 	assert.Empty(t, posts)
+}
+
+// TestImageStoreAway waits for the image store, and does not end the process.
+func TestImageStoreAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.collector(0)
+	require.True(t, c.add(w.row("a", "", "x")))
+	c.publish()
+	w.later += images.Grace
+	c.Take(post("a"))
+	away := filepath.Join(w.dir, "images")
+	require.NoError(t, os.Rename(away, away+".away"))
+	require.NoError(t, os.WriteFile(away, nil, 0o600)) // a folder that is none
+	report, err := c.Sweep(t.Context())
+	require.True(t, stages.IsTransient(err), "%v", err)
+	assert.Len(t, report.Rows, 1)
+	require.NoError(t, os.Remove(away))
+	require.NoError(t, os.Rename(away+".away", away))
+	assert.Equal(t, []string{digestOf("x")}, c.sweep().Images)
+}
+
+// TestShardWrittenDuringALook keeps its images: the look has not met it, and
+// nobody waits with it any more.
+func TestShardWrittenDuringALook(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.collector(0)
+	require.True(t, c.add(w.row("a", "", "shared")))
+	c.publish()
+	require.True(t, c.add(w.row("b", "", "shared")))
+	w.later += 2 * images.Grace
+	c.Take(post("a"))
+	c.heard = c.publish
+	report := c.sweep()
+	assert.Len(t, report.Rows, 1)
+	assert.Empty(t, report.Images)
+	require.True(t, w.has("shared"), "b refers to it")
+}
+
+// TestFormerShardThatStays while its entry is replaced already: it goes later,
+// and what its rows referred to goes as well.
+func TestFormerShardThatStays(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.collector(0)
+	require.True(t, c.add(w.row("a", "", "x")))
+	require.True(t, c.add(w.row("b", "", "y")))
+	c.publish()
+	c.sweep()
+	files, err := filepath.Glob(filepath.Join(w.dir, "dataset", "data", "*", "*"))
+	require.NoError(t, err)
+	require.Len(t, files, 1)
+	w.later += images.Grace
+	c.Take(post("a"))
+	report, err := c.Sweep(stages.WithCrashes(t.Context(), func(at stages.CrashPoint) {
+		if at == dataset.BeforeRemove { // a folder that is not empty cannot be removed
+			assert.NoError(t, os.Rename(files[0], files[0]+".aside"))
+			assert.NoError(t, os.MkdirAll(filepath.Join(files[0], "in"), 0o700))
+		}
+	}))
+	require.True(t, stages.IsTransient(err), "%v", err)
+	assert.Len(t, report.Rows, 1)
+	assert.Equal(t, []string{"a"}, c.removed)
+	require.NoError(t, os.RemoveAll(files[0]))
+	require.NoError(t, os.Rename(files[0]+".aside", files[0]))
+
+	assert.Equal(t, []string{digestOf("x")}, c.sweep().Images)
+	assert.NoFileExists(t, files[0])
+	assert.Equal(t, 1, w.shards())
+}
+
+// TestAfterADeath removes what a process left that was killed in the middle of
+// a rewrite, although the partition is another's.
+func TestAfterADeath(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.collector(0)
+	require.True(t, c.add(w.row("a", "", "x")))
+	c.publish()
+	files, err := filepath.Glob(filepath.Join(w.dir, "dataset", "data", "*", "*"))
+	require.NoError(t, err)
+	require.Len(t, files, 1)
+	former, err := os.ReadFile(files[0])
+	require.NoError(t, err)
+	c.Take(post("a"))
+	c.sweep()
+	require.NoError(t, os.WriteFile(files[0], former, 0o600)) // it died before it removed this
+	w.collector(1).sweep()
+	assert.NoFileExists(t, files[0])
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/itrstream/itrstream/connectors/dataset"
 	"github.com/itrstream/itrstream/connectors/dataset/images"
+	"github.com/itrstream/itrstream/stages"
 )
 
 // Report is what a sweep has done.
@@ -54,7 +55,7 @@ func (r *Reaper) Sweep(ctx context.Context) (Report, error) {
 		if err != nil {
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			r.own, r.again = append(r.own, keys...), true
+			r.own, r.again, r.litter = append(r.own, keys...), true, true
 			return report, err
 		}
 	}
@@ -94,6 +95,10 @@ func (r *Reaper) due() (keys []uint64, due bool) {
 // look goes through all shards that hold, and rewrites those with rows that
 // are to go.
 func (r *Reaper) look(ctx context.Context, keys []uint64, report *Report) error {
+	r.mu.Lock()
+	litter := r.litter
+	clear(r.came)
+	r.mu.Unlock()
 	chains, err := r.set.Folder.Chains(ctx)
 	if err != nil {
 		return err
@@ -104,6 +109,11 @@ func (r *Reaper) look(ctx context.Context, keys []uint64, report *Report) error 
 	g.SetLimit(sweepTogether)
 	for _, c := range chains {
 		g.Go(func() error {
+			if litter {
+				if _, err := c.Sweep(work, r.set.Now()); err != nil {
+					return err
+				}
+			}
 			for _, e := range c.Entries() {
 				now, gone, err := r.shard(work, c, e, keys)
 				mu.Lock()
@@ -127,10 +137,15 @@ func (r *Reaper) look(ctx context.Context, keys []uint64, report *Report) error 
 	return nil
 }
 
-// forget drops shards that hold no more from what is known.
+// forget drops shards that hold no more from what is known, after a look that
+// has met seen.
 func (r *Reaper) forget(seen map[string]bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.litter = false
+	for shard := range r.came {
+		seen[shard] = true
+	}
 	for shard, refs := range r.index {
 		if !seen[shard] {
 			r.size -= refs.Bytes()
@@ -170,12 +185,17 @@ func (r *Reaper) shard(ctx context.Context, c *dataset.Chain, e dataset.Entry, k
 			}
 			continue
 		}
-		if err != nil {
+		if err != nil && next.Token == "" {
+			// It may have been rewritten: then nobody finds these rows again, and
+			// their images must go. Of a row that is still there the image stays.
+			for i := range gone {
+				r.loosen(&gone[i])
+			}
 			return e.Shard, nil, err
 		}
 		r.check(next.Shard, kept)
 		r.removed(gone)
-		return next.Shard, gone, nil
+		return next.Shard, gone, err
 	}
 }
 
@@ -276,12 +296,12 @@ func (r *Reaper) image(ctx context.Context, digest string, report *Report) (late
 	case errors.Is(err, images.ErrMissing):
 		return 0, nil
 	case err != nil:
-		return 0, err
+		return 0, &stages.Transient{Err: err}
 	case !forced && age < images.Grace:
 		return images.Grace - age, nil
 	}
 	if err := r.set.Images.Delete(ctx, digest); err != nil {
-		return 0, err
+		return 0, &stages.Transient{Err: err}
 	}
 	report.Images = append(report.Images, digest)
 	return 0, nil

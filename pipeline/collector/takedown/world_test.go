@@ -57,6 +57,7 @@ type collector struct {
 	chain   *dataset.Chain
 	draft   *dataset.Draft
 	removed []string // posts
+	heard   func()   // called when rows were removed
 	changed int
 }
 
@@ -70,6 +71,9 @@ func (w *world) collector(partition int32) *collector {
 		Removed: func(rows []dataset.Row) {
 			for _, r := range rows {
 				c.removed = append(c.removed, r.Collected.PostID)
+			}
+			if c.heard != nil {
+				c.heard()
 			}
 		},
 		Changed: func(context.Context) error { c.changed++; return nil },
