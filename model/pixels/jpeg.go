@@ -5,7 +5,16 @@ import (
 	"fmt"
 
 	"github.com/itrstream/itrstream/model/pixels/internal/jpeg"
+	"github.com/itrstream/itrstream/model/pixels/internal/turbo"
 )
+
+// JPEGDecoder says what decodes plain JPEGs in this build. The pixels and the errors are the same.
+func JPEGDecoder() string {
+	if turbo.Version == "" {
+		return "go"
+	}
+	return "libjpeg-turbo " + turbo.Version
+}
 
 func decodeJPEG(data []byte, l Limits, orient bool) (*Image, error) {
 	p, err := jpeg.Parse(data)
@@ -15,16 +24,13 @@ func decodeJPEG(data []byte, l Limits, orient bool) (*Image, error) {
 	if err := l.checkSize(p.Width, p.Height); err != nil {
 		return nil, err
 	}
-	defer func() {
-		for _, c := range p.Components {
-			giveBytes(c.Pix)
-		}
-	}()
-	if err := p.Decode(takeBytes); err != nil {
+	im, err := turboJPEG(data, p)
+	if im == nil && err == nil {
+		im, err = goJPEG(p)
+	}
+	if err != nil {
 		return nil, jpegError(err)
 	}
-	im := newImage(p.Width, p.Height)
-	paintJPEG(im, p)
 	if !orient {
 		return im, nil
 	}
@@ -33,6 +39,42 @@ func decodeJPEG(data []byte, l Limits, orient bool) (*Image, error) {
 		o = xmpOrientation(p.XMP)
 	}
 	return o.turn(im), nil
+}
+
+func goJPEG(p *jpeg.Picture) (*Image, error) {
+	defer func() {
+		for _, c := range p.Components {
+			giveBytes(c.Pix)
+		}
+	}()
+	if err := p.Decode(takeBytes); err != nil {
+		return nil, err
+	}
+	im := newImage(p.Width, p.Height)
+	paintJPEG(im, p)
+	return im, nil
+}
+
+// turboColours are those that C converts as jpegColours does.
+var turboColours = map[jpeg.Transform]turbo.Colours{jpeg.Grey: turbo.Grey, jpeg.YCbCr: turbo.YCbCr, jpeg.RGB: turbo.RGB}
+
+// turboJPEG returns no image and no error where goJPEG has to tell. libjpeg takes some damaged files for good ones, and its
+// vector units round blocks that no picture has in ways of their own; so what it is handed has been read to its end, and is
+// plain.
+func turboJPEG(data []byte, p *jpeg.Picture) (*Image, error) {
+	colours, ok := turboColours[p.Transform()]
+	if turbo.Version == "" || !ok {
+		return nil, nil
+	}
+	if plain, err := p.Examine(); err != nil || !plain {
+		return nil, err
+	}
+	im := newImage(p.Width, p.Height)
+	if !turbo.Decode(im.Pix, data, p.Width, p.Height, colours) {
+		im.Release()
+		return nil, nil
+	}
+	return im, nil
 }
 
 func jpegError(err error) error {

@@ -73,6 +73,9 @@ type Picture struct {
 	restart int // MCUs between restart markers, 0 for none
 	scans   int
 
+	// Examine is at work, and has met a block of more than maxEnergy.
+	examining, beyond bool
+
 	data []byte
 	pos  int
 }
@@ -90,6 +93,7 @@ type Component struct {
 	decoded    *[blockSamples]int32
 	coefs      []block // of a progressive file
 	seen       [blockSamples]seenBits
+	zigzagged  *[blockSamples]int32 // decoded in the order of the file, for Examine
 	prediction int32
 	dc, ac     *huffman
 }

@@ -209,6 +209,13 @@ func (s *scan) decode() error {
 
 func (s *scan) decoder() func(c *Component, x, y int) {
 	switch {
+	case s.p.examining:
+		for _, c := range s.components {
+			for k, at := range zigzag {
+				c.zigzagged[k] = c.decoded[at]
+			}
+		}
+		return s.examine
 	case !s.p.progressive:
 		return s.sequential
 	case s.first == 0 && s.high == 0:
