@@ -55,7 +55,7 @@ func (r *Reaper) Sweep(ctx context.Context) (Report, error) {
 		if err != nil {
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			r.own, r.again, r.litter = append(r.own, keys...), true, true
+			r.own, r.again = append(r.own, keys...), true
 			return report, err
 		}
 	}
@@ -97,6 +97,7 @@ func (r *Reaper) due() (keys []uint64, due bool) {
 func (r *Reaper) look(ctx context.Context, keys []uint64, report *Report) error {
 	r.mu.Lock()
 	litter := r.litter
+	r.litter = true // unless this look comes to its end
 	clear(r.came)
 	r.mu.Unlock()
 	chains, err := r.set.Folder.Chains(ctx)
