@@ -37,6 +37,14 @@ KAFKA_LIBS := $(CACHE)/kafka-libs
 # Fetches ONNX Runtime unless it is there, and tells programs where; the script has the details.
 WITH_ONNXRUNTIME = ITRSTREAM_ONNXRUNTIME="$$(model/runtime/fetch-onnxruntime.sh)"; export ITRSTREAM_ONNXRUNTIME;
 
+# libjpeg-turbo decodes plain JPEGs where its headers are; pixels and errors stay those of the Go decoder (model/pixels). Make
+# with TURBO= for builds and tests in Go alone.
+TURBO ?= $(shell pkg-config --exists libjpeg 2>/dev/null && \
+	cc $$(pkg-config --cflags libjpeg) -fsyntax-only -x c model/pixels/internal/turbo/decode.h 2>/dev/null && echo libjpegturbo)
+ifneq ($(TURBO),)
+export GOFLAGS := $(strip $(GOFLAGS) -tags=$(TURBO))
+endif
+
 FUZZTIME ?= 20s
 
 # The packages whose tests hold a line that begins like the pattern $(1).
@@ -69,6 +77,10 @@ $(GOLANGCI):
 .PHONY: test
 test: ## all tests that need nothing but this checkout, end to end on embedded services included
 	$(WITH_ONNXRUNTIME) $(GO) test -short ./...
+
+.PHONY: test-pixels
+test-pixels: ## the tests of image decoding in Go alone, which make test runs with libjpeg-turbo where that is
+	$(GO) test -tags= ./model/pixels/...
 
 .PHONY: test-real
 test-real: $(KAFKA_LIBS)/fetched ## end to end on Apache Kafka and redis-server, which the tests start and stop themselves

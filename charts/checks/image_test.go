@@ -67,6 +67,7 @@ func TestImages(t *testing.T) {
 
 			in := inside{image, base, t.TempDir()}
 			require.Contains(t, in.output(t, nil, "version"), "test-version")
+			require.Contains(t, in.output(t, nil, "version"), "JPEG by libjpeg-turbo")
 			in.output(t, nil, "model", "verify", "model/bundles/itr-mini")
 
 			out := in.output(t, []string{"ITRSTREAM_OPS_ADDR="}, "demo", "--json")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/itrstream/itrstream/connectors/kafka"
 	"github.com/itrstream/itrstream/model"
+	"github.com/itrstream/itrstream/model/pixels"
 	"github.com/itrstream/itrstream/pipeline"
 	"github.com/itrstream/itrstream/pipeline/demo"
 )
@@ -180,14 +181,15 @@ func versionCommand() *cobra.Command {
 			v := struct {
 				Version string `json:"version"`
 				Go      string `json:"go"`
-			}{Version: version}
+				JPEG    string `json:"jpeg"` // what decodes it
+			}{Version: version, JPEG: pixels.JPEGDecoder()}
 			if info, ok := debug.ReadBuildInfo(); ok {
 				v.Go = info.GoVersion
 			}
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(v)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "itrstream %s (%s)\n", v.Version, v.Go)
+			fmt.Fprintf(cmd.OutOrStdout(), "itrstream %s (%s, JPEG by %s)\n", v.Version, v.Go, v.JPEG)
 			return nil
 		},
 	}
