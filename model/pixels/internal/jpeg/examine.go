@@ -53,22 +53,35 @@ func (p *Picture) usual() bool {
 	return true
 }
 
-// examine is sequential without its samples.
+// examine is sequential without its samples. The reader's bits are kept in registers: where they come from memory each time,
+// this takes as long as libjpeg with everything that it does.
 func (s *scan) examine(c *Component, _, _ int) {
 	r := &s.bits
 	table, quant := c.ac, c.zigzagged
 	dc := int64(s.nextDC(c)) * int64(quant[0])
 	energy := dc * dc
+	bits, n := r.bits, r.n
 	for k := 1; k < blockSamples; k++ {
-		r.need(32)
-		var v int32
-		if fast := table.value[r.bits>>(64-fastBits)]; fast != 0 {
+		if n < fastBits {
+			r.bits, r.n = bits, n
+			r.fill()
+			bits, n = r.bits, r.n
+		}
+		var v int64
+		if fast := table.value[bits>>(64-fastBits)]; fast != 0 {
 			k += int(fast >> 4 & 15)
-			r.skip(int(fast & 15))
-			v = int32(fast >> 8)
+			bits <<= fast & 15
+			n -= int(fast & 15)
+			v = int64(fast >> 8)
 		} else {
+			r.bits, r.n = bits, n
+			r.need(32)
 			symbol := r.symbol(table)
 			run, size := int(symbol>>4), int(symbol&15)
+			if size > 0 {
+				v = int64(extend(r.take(size), size))
+			}
+			bits, n = r.bits, r.n
 			if size == 0 {
 				if run < 15 {
 					break
@@ -77,15 +90,15 @@ func (s *scan) examine(c *Component, _, _ int) {
 				continue
 			}
 			k += run
-			v = extend(r.take(size), size)
 		}
 		if k >= blockSamples {
 			r.bad = true
 			break
 		}
-		v *= quant[k]
-		energy += int64(v) * int64(v)
+		v *= int64(quant[k])
+		energy += v * v
 	}
+	r.bits, r.n = bits, n
 	// The square of a larger dc may have wrapped round.
 	if energy > maxEnergy || dc > maxEnergy || dc < -maxEnergy {
 		s.p.beyond = true
