@@ -218,12 +218,40 @@ func (c *Chain) Rewrite(ctx context.Context, old Entry, d *Draft, now time.Time)
 	}
 	c.hold(e)
 	stages.Reach(ctx, BeforeRemove)
+	if err := c.strip(ctx, old.From); err != nil {
+		return e, err
+	}
 	if old.Shard != "" && old.Shard != e.Shard {
 		if err := c.folder.remove(ctx, old.Shard); err != nil {
 			return e, err
 		}
 	}
 	return e, nil
+}
+
+// strip takes the statistics out of the entries of one beginning that hold no
+// more: licences and languages are the posts' own words. The keys stay taken.
+func (c *Chain) strip(ctx context.Context, from int64) error {
+	for rev := range c.revs[from] {
+		key := c.at(from, rev).key()
+		e, err := c.folder.entry(ctx, key)
+		if err != nil {
+			return err
+		}
+		if e.Stats.Rows == 0 {
+			continue
+		}
+		e.Stats = Stats{}
+		text, err := e.encode()
+		if err != nil {
+			return err
+		}
+		if err := c.folder.store.WriteAll(ctx, key, text, nil); err != nil {
+			return again(ctx, "stripping "+key, err)
+		}
+		c.folder.remember(e)
+	}
+	return nil
 }
 
 func (c *Chain) holds(e Entry) bool {
@@ -300,11 +328,11 @@ func (c *Chain) upload(ctx context.Context, d *Draft, key string) error {
 // create takes the entry's place. met says that it was ours already: the
 // answer to an earlier try was lost.
 func (c *Chain) create(ctx context.Context, e Entry) (met bool, err error) {
-	text, err := json.MarshalIndent(e, "", "  ")
+	text, err := e.encode()
 	if err != nil {
-		return false, fmt.Errorf("dataset: encoding %s: %w", e.key(), err)
+		return false, err
 	}
-	err = c.folder.store.Create(ctx, e.key(), append(text, '\n'))
+	err = c.folder.store.Create(ctx, e.key(), text)
 	switch {
 	case err == nil:
 		return false, nil

@@ -15,7 +15,8 @@ import (
 )
 
 // Entry says that the rows of an offset range are in the data set, and where.
-// It is created once and never changes: log/<topic>-<partition>/<from>.r<rev>.json.
+// It is created once, as log/<topic>-<partition>/<from>.r<rev>.json, and never
+// changes, but that its statistics go when a takedown has rewritten the shard.
 type Entry struct {
 	Schema    string `json:"schema"`
 	Topic     string `json:"topic"`
@@ -53,6 +54,14 @@ const entrySchema = "shard.v1"
 
 // Input returns the partition whose offsets the entry is about.
 func (e Entry) Input() schemas.Partition { return schemas.Partition{Topic: e.Topic, ID: e.Partition} }
+
+func (e Entry) encode() ([]byte, error) {
+	text, err := json.MarshalIndent(e, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("dataset: encoding %s: %w", e.key(), err)
+	}
+	return append(text, '\n'), nil
+}
 
 func logPrefix(p schemas.Partition) string { return fmt.Sprintf("log/%s-%05d/", p.Topic, p.ID) }
 

@@ -136,10 +136,14 @@ func (m *Manifest) add(e Entry) {
 	}
 }
 
+// manifestTries is how often WriteManifest follows a log that goes on.
+const manifestTries = 3
+
 // WriteManifest writes manifest.json anew, until it says what the log says:
-// others may be writing theirs, from what they saw a moment ago.
+// others may be writing theirs, from what they saw a moment ago. Where the log
+// grows faster, whoever made it grow writes next.
 func (f *Folder) WriteManifest(ctx context.Context) (Manifest, error) {
-	for {
+	for try := 1; ; try++ {
 		m, err := f.Manifest(ctx)
 		if err != nil {
 			return m, err
@@ -155,7 +159,7 @@ func (f *Folder) WriteManifest(ctx context.Context) (Manifest, error) {
 		if err != nil {
 			return m, err
 		}
-		if m.same(now) {
+		if m.same(now) || try == manifestTries {
 			return m, nil
 		}
 	}

@@ -52,6 +52,11 @@ func (c *Chain) Sweep(ctx context.Context, now time.Time) (removed []string, err
 	}
 	for _, key := range left {
 		stages.Reach(ctx, AfterFence)
+		if at, ok := shards[key]; ok {
+			if err := c.strip(ctx, at.from); err != nil {
+				return removed, err
+			}
+		}
 		if err := c.folder.remove(ctx, key); err != nil {
 			return removed, err
 		}

@@ -54,3 +54,32 @@ func TestShardIsRewrittenByTwo(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, next, same)
 }
+
+// TestRewrittenEntriesTellNothing of the rows that went: licences and
+// languages are the posts' own words.
+func TestRewrittenEntriesTellNothing(t *testing.T) {
+	t.Parallel()
+	f := inMemory(t)
+	c, err := f.Begin(t.Context(), input, "k1", 0)
+	require.NoError(t, err)
+	e := appended(t, c, 10, 1, 2, 3)
+	for offset := int64(1); offset <= 2; offset++ {
+		e, err = c.Without(t.Context(), e, memory.DefaultAllocator, clock, func(r *Row) bool { return r.Collected.Input.Offset == offset })
+		require.NoError(t, err)
+	}
+	for rev := range 3 {
+		key := c.at(e.From, rev).key()
+		text, err := f.store.ReadAll(t.Context(), key)
+		require.NoError(t, err)
+		read, err := parseEntry(key, text)
+		require.NoError(t, err)
+		if rev < 2 {
+			require.Equal(t, Stats{}, read.Stats, "revision %d", rev)
+		} else {
+			require.Equal(t, int64(1), read.Stats.Rows)
+		}
+	}
+	again, err := newFolder(f.store).Chain(t.Context(), input)
+	require.NoError(t, err)
+	require.Equal(t, c.Entries(), again.Entries())
+}

@@ -30,8 +30,12 @@ func (p *publisher) changed() {
 	}
 }
 
-// run writes after each change, changes that come meanwhile at once, until
-// ctx ends; then a last time, within grace.
+// manifestEvery is how long changes are gathered: each manifest is all of the
+// log.
+const manifestEvery = 5 * time.Second
+
+// run writes after changes, those of manifestEvery at once, until ctx ends;
+// then a last time, within grace.
 func (p *publisher) run(ctx context.Context, grace time.Duration) error {
 	for {
 		select {
@@ -52,6 +56,7 @@ func (p *publisher) run(ctx context.Context, grace time.Duration) error {
 			}
 			p.changed()
 		}
+		_ = stages.Sleep(ctx, manifestEvery) // what ends it is dealt with above
 	}
 }
 

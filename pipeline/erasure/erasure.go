@@ -272,11 +272,12 @@ func (e *Erasure) reaper(ctx context.Context) (*takedown.Reaper, error) {
 func (e *Erasure) look(ctx context.Context, reaper *takedown.Reaper, r *Receipt) (quiet bool, err error) {
 	var found takedown.Report
 	if reaper != nil {
-		if found, err = reaper.Look(ctx); err != nil {
+		found, err = reaper.Look(ctx)
+		r.add(found) // what went before an error, too
+		if err != nil {
 			return false, err
 		}
 	}
-	r.add(found)
 	var posts []string
 	for i := range found.Rows {
 		if e.target.covers(&found.Rows[i]) {
