@@ -20,6 +20,12 @@ import (
 const (
 	headerTraceParent = "traceparent"
 	headerTraceState  = "tracestate"
+
+	// Longer ones count as malformed: a later version's traceparent may have any
+	// length, a tracestate any number of commas, and both go into every record
+	// that comes of a post. A tracestate has 32 members of 513 bytes at most.
+	maxTraceParent = 256
+	maxTraceState  = 32*514 - 1
 )
 
 // traceHeaders returns the trace headers of an input record, the last of each
@@ -36,8 +42,11 @@ func traceHeaders(ctx context.Context, b *schemas.Batch, row int) ([]kafka.Heade
 			state = &headers[i]
 		}
 	}
-	if parent == nil {
+	if parent == nil || len(parent.Value) > maxTraceParent {
 		return nil, trace.SpanContext{}
+	}
+	if state != nil && len(state.Value) > maxTraceState {
+		state = nil
 	}
 	carrier := propagation.MapCarrier{headerTraceParent: string(parent.Value)}
 	if state != nil {

@@ -81,6 +81,8 @@ func TestWithoutATracerATraceIsHandedOnAsItIs(t *testing.T) {
 		"empty":                     {traced("", "a=1"), ""},
 		"null":                      {[]schematest.Header{{Key: headerTraceParent}}, ""},
 		"a large one":               {traced(strings.Repeat("0", 1<<20), ""), ""},
+		"a large one, well-formed":  {traced("cc"+sampledParent[2:]+"-"+strings.Repeat("x", 300), ""), ""},
+		"with a large state":        {traced(sampledParent, "a=1"+strings.Repeat(",", 17<<10)), sampledParent},
 		"with a state that is none": {traced(sampledParent, "=,=;\x00"), sampledParent},
 	} {
 		t.Run(name, func(t *testing.T) {
