@@ -224,8 +224,11 @@ func TestAlertsFire(t *testing.T) {
 			quiet: []string{`itrstream_redis_up` + of + `} 1x60`, `itrstream_redis_up` + of + `} 0x58 1x2`, `itrstream_redis_up` + of + `} 1x59 0`},
 		},
 		"ItrstreamGone": {
-			fires: []string{lag + "0x60", `itrstream_build_info` + of + `} 1x40 stale`},
-			quiet: []string{`itrstream_build_info` + of + `} 1x60`},
+			fires: []string{
+				lag + "0x60", `itrstream_last_progress_timestamp_seconds` + of + `} 600x40 stale`,
+				`itrstream_build_info` + of + `} 1x60`, // a collector's
+			},
+			quiet: []string{`itrstream_last_progress_timestamp_seconds` + of + `} 600x60`},
 		},
 		"ItrstreamImageStoreAway": {
 			fires: []string{`itrstream_collect_skipped_total` + of + `, reason="store_away"} 0+2x60`},

@@ -180,7 +180,7 @@ func TestPods(t *testing.T) {
 					require.Equal(t, "ops", probe.HTTPGet.Port.StrVal)
 				}
 				require.Equal(t, "ops", c.Ports[0].Name)
-				require.Contains(t, config(t, objects)["ops"].(object)["addr"], "0.0.0.0:")
+				require.Regexp(t, `^:\d+$`, config(t, objects)["ops"].(object)["addr"], "of IPv4 and IPv6")
 
 				// What is in flight must be done before the pod is killed, and before the group gives its partitions away.
 				timeout := config(t, objects)["shutdown"].(object)["timeout"].(string)

@@ -105,7 +105,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- fail (printf "%s is %s: turn storage.enabled on, or it is lost with the pod" $key $url) -}}
 {{- end -}}
 {{- end -}}
-{{- $_ := set $c "ops" (merge (dict "addr" (printf "0.0.0.0:%d" (int .Values.ops.port))) ($c.ops | default dict)) -}}
+{{- $_ := set $c "ops" (merge (dict "addr" (printf ":%d" (int .Values.ops.port))) ($c.ops | default dict)) -}}
 {{- $_ := set $c "shutdown" (dict "timeout" (printf "%ds" (int .Values.shutdownSeconds))) -}}
 {{- $_ := set $c "log" (merge ($c.log | default dict) (dict "format" "json")) -}}
 {{- toYaml $c -}}
