@@ -2,7 +2,11 @@ package ops
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -98,11 +102,9 @@ func (l *Lag) Run(ctx context.Context, ends Ends) {
 
 func (l *Lag) ask(ctx context.Context, ends Ends) {
 	l.mu.Lock()
-	partitions := make([]schemas.Partition, 0, len(l.next))
-	for p := range l.next {
-		partitions = append(partitions, p)
-	}
+	asked := maps.Clone(l.next)
 	l.mu.Unlock()
+	partitions := slices.Collect(maps.Keys(asked))
 	if len(partitions) == 0 {
 		return
 	}
@@ -111,6 +113,13 @@ func (l *Lag) ask(ctx context.Context, ends Ends) {
 	found, err := ends(call, partitions)
 	if ctx.Err() != nil {
 		return
+	}
+	for p, end := range found {
+		if end < asked[p] {
+			// kafka-go makes 0 of an end that the broker left out.
+			err = errors.Join(err, fmt.Errorf("the end of %s is said to be %d, and %d is committed", p, end, asked[p]))
+			delete(found, p)
+		}
 	}
 	if err != nil {
 		l.failures.Inc()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -23,9 +24,10 @@ type lagOf struct {
 	*ops.Lag
 	reg *prometheus.Registry
 
-	mu   sync.Mutex
-	ends map[schemas.Partition]int64
-	err  error
+	mu     sync.Mutex
+	ends   map[schemas.Partition]int64
+	err    error
+	during func() // the query
 }
 
 func (l *lagOf) answer(err error, ends map[schemas.Partition]int64) {
@@ -37,7 +39,10 @@ func (l *lagOf) answer(err error, ends map[schemas.Partition]int64) {
 func (l *lagOf) ask(context.Context, []schemas.Partition) (map[schemas.Partition]int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.ends, l.err
+	if l.during != nil {
+		l.during()
+	}
+	return maps.Clone(l.ends), l.err
 }
 
 func startLag(t *testing.T) *lagOf {
@@ -107,9 +112,14 @@ func TestLagIsAskedForAndNeverMadeUp(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		l.holds(t, "2", "0 5")
 
-		l.Set(zero, 103) // committed after the brokers answered
+		l.mu.Lock()
+		l.during = func() { l.Set(zero, 103) } // committed after the brokers answered
+		l.mu.Unlock()
 		time.Sleep(10 * time.Second)
 		l.holds(t, "2", "0 0")
+
+		time.Sleep(10 * time.Second) // the end cannot lie below what was committed before
+		l.holds(t, "3")
 	})
 }
 
