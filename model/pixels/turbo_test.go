@@ -140,14 +140,14 @@ func TestTurboTakesWhatIsPlain(t *testing.T) {
 // refused are files that are good in Go, and that libjpeg warns of: in the header, and in the middle of the data.
 func refused(t testing.TB) map[string][]byte {
 	t.Helper()
-	photo := read(t, "jpeg-420-photo.jpg")
+	small := read(t, "jpeg-420-31x47.jpg")
 	restarts := read(t, "jpeg-420-restarts.jpg")
 	at := bytes.Index(restarts, []byte{0xff, 0xd2})
 	if at < 0 {
 		t.Fatal("the file has no third restart marker")
 	}
 	return map[string][]byte{
-		"bytes between segments": append([]byte{0xff, 0xd8, 0xff, 0xfe, 0, 2, 1, 2, 3}, photo[2:]...),
+		"bytes between segments": append([]byte{0xff, 0xd8, 0xff, 0xfe, 0, 2, 1, 2, 3}, small[2:]...),
 		"bytes before a restart": append(append(bytes.Clone(restarts[:at]), 0, 0, 0), restarts[at:]...),
 	}
 }
