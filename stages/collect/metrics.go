@@ -33,7 +33,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		selected: in.NewCounterVec(prometheus.CounterOpts{
 			Name: "itrstream_collect_selected_total",
-			Help: "Pairs that went to the collected topic, by what counted most in choosing them.",
+			Help: "Pairs that went to the collected topic, by what counted most in choosing them; rule:name, too, from the first pair that a rule of collect.keep keeps.",
 		}, []string{"reason"}),
 		skipped: make(map[Skip]prometheus.Counter),
 		held: in.NewGauge(prometheus.GaugeOpts{
