@@ -101,7 +101,7 @@ func run(ctx context.Context, cfg config.Config, s Settings) (err error) {
 	c.idle = &idle{stop: stop}
 	cfg.Kafka.Group += groupSuffix
 	c.client, err = kafka.Dial(ctx, cfg.Kafka, kafka.Settings{Log: s.Log, Now: s.Now, Joined: func(partitions int) {
-		c.metrics.assigned.Set(float64(max(partitions, 0)))
+		c.metrics.joined(partitions)
 		if partitions < 0 {
 			assigned.Set(false, "not in the consumer group, or it rebalances")
 		} else {
@@ -189,7 +189,7 @@ func (c *collector) serve(ctx context.Context, stop func()) error {
 
 	g, beside := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.reaper.Run(beside) })
-	g.Go(func() error { c.metrics.Lag.Run(beside, c.client.Ends); return nil })
+	g.Go(func() error { c.metrics.behind().Run(beside, c.client.Ends); return nil })
 	g.Go(func() error { c.progress.report(beside, c.log); return nil })
 	g.Go(func() error { return c.refresh(beside) })
 	c.log.InfoContext(ctx, "collecting", "topic", c.cfg.Topics.Collected, "group", c.cfg.Kafka.Group+groupSuffix, "dataset", c.cfg.Collect.Dataset)

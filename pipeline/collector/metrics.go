@@ -27,7 +27,7 @@ func reasons() []string {
 
 // Metrics are those of itrstream collect. nil counts nothing.
 type Metrics struct {
-	Lag *ops.Lag
+	lag *ops.Lag
 
 	rows, shards, takedowns, removed prometheus.Counter
 	dropped                          map[string]prometheus.Counter
@@ -41,7 +41,7 @@ func NewMetrics(reg prometheus.Registerer, log *slog.Logger) *Metrics {
 		return in.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
 	m := &Metrics{
-		Lag:       ops.NewLag(reg, log),
+		lag:       ops.NewLag(reg, log),
 		rows:      counter("itrstream_collector_rows_total", "Rows that are in the data set: their shard is in its log."),
 		shards:    counter("itrstream_collector_shards_total", "Shards that were written and are in the log."),
 		takedowns: counter("itrstream_collector_takedowns_total", "Takedown records that were read."),
@@ -60,6 +60,22 @@ func NewMetrics(reg prometheus.Registerer, log *slog.Logger) *Metrics {
 		m.dropped[reason] = dropped.WithLabelValues(reason)
 	}
 	return m
+}
+
+// joined notes how many partitions the group has given; below 0: it gives none
+// at the moment.
+func (m *Metrics) joined(partitions int) {
+	if m != nil {
+		m.assigned.Set(float64(max(partitions, 0)))
+	}
+}
+
+// behind is where a partition's lag is told to; nil for nowhere.
+func (m *Metrics) behind() *ops.Lag {
+	if m == nil {
+		return nil
+	}
+	return m.lag
 }
 
 // published counts what an entry of the log brought.

@@ -55,7 +55,7 @@ func (c *collector) handle(ctx context.Context, a *kafka.Assignment) error {
 	log := c.log.With("topic", a.Partition.Topic, "partition", a.Partition.ID)
 	activity := c.health.Watch(a.Partition.String() + ": collect")
 	defer activity.Close()
-	defer c.metrics.Lag.Drop(a.Partition)
+	defer c.metrics.behind().Drop(a.Partition)
 	ctx = stages.WithWaiting(ctx, activity.Wait)
 	for again := 0; ; again++ {
 		p := &partition{collector: c, a: a, input: a.Partition, log: log}
@@ -149,7 +149,7 @@ func (p *partition) claim(ctx context.Context) (err error) {
 		p.gap = &dataset.Gap{From: p.next, To: start}
 		p.next, p.began = start, p.now()
 	}
-	p.metrics.Lag.Set(p.input, p.next)
+	p.metrics.behind().Set(p.input, p.next)
 	return nil
 }
 
@@ -370,7 +370,7 @@ func (p *partition) publish(ctx context.Context, to int64) error {
 	p.seen.own(e)
 	p.reaper.Settled(p.input, e)
 	p.metrics.published(e.Rows, e.Shard != "", e.Dropped)
-	p.metrics.Lag.Set(p.input, e.To)
+	p.metrics.behind().Set(p.input, e.To)
 	p.progress.add(e)
 	p.publisher.changed()
 	if p.draft != nil {

@@ -145,3 +145,11 @@ func TestLagOfAPartitionThatWent(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+func TestNoLag(t *testing.T) {
+	t.Parallel()
+	var l *ops.Lag
+	l.Set(schemas.Partition{Topic: "posts"}, 1)
+	l.Drop(schemas.Partition{Topic: "posts"})
+	l.Run(t.Context(), nil) // returns at once
+}

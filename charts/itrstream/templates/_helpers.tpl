@@ -47,8 +47,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- .Values.storage.existingClaim | default (printf "%s-storage" (include "itrstream.fullname" .)) -}}
 {{- end }}
 
+{{/* A collector ends its open shards, then takedowns, then the manifest, each within shutdownSeconds. */}}
 {{- define "itrstream.graceSeconds" -}}
-{{- add .Values.shutdownSeconds .Values.preStopSeconds 10 -}}
+{{- add (mul 3 .Values.shutdownSeconds) .Values.preStopSeconds 10 -}}
 {{- end }}
 
 {{/* What config.kafka says about TLS, the paths of mounted secrets included. Takes (dict "config" … "secret" … "dir" …). */}}
