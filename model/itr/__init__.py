@@ -8,3 +8,8 @@ Arguments of a command? `__main__`, and the files whose names end in `_commands`
 
 README.md and TRAINING.md beside this package have a table of all files.
 """
+
+import os
+
+# ONNX Runtime for Linux reports to its maker unless it is told not to before it loads.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -1,5 +1,8 @@
 """How commands end that do not end well."""
 
+import subprocess
+import sys
+
 import pytest
 
 from itr import verify
@@ -34,3 +37,8 @@ def test_help_has_examples(capsys, job):
         main([job, "--help"])
     assert ended.value.code == 0
     assert f"  itr {job} " in capsys.readouterr().out.partition("example")[2]
+
+
+def test_nothing_is_reported():
+    code = "import itr, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "1\n"
