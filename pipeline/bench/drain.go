@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/itrstream/itrstream/pipeline/session"
 	"github.com/itrstream/itrstream/stages"
 )
 
@@ -41,11 +42,17 @@ const lookEvery = 25 * time.Millisecond
 // startWithin is how long workers may take until their first commit.
 const startWithin = 90 * time.Second
 
+// child is a worker's process.
+type child struct {
+	*session.Process
+	usage
+}
+
 // started are running workers.
 type started struct {
 	names
 	b         *bench
-	processes []*process
+	processes []child
 }
 
 func (b *bench) startWorkers(ctx context.Context, w worker, posts string) (*started, error) {
@@ -58,19 +65,21 @@ func (b *bench) startWorkers(ctx context.Context, w worker, posts string) (*star
 	for i := range w.processes {
 		s.process = i
 		env, program, args := w.command(s.names)
-		p, err := start(filepath.Join(b.dir, fmt.Sprintf("%s-%d.log", run, i)), env, program, args...)
+		p, err := session.Start(filepath.Join(b.dir, fmt.Sprintf("%s-%d.log", run, i)), env, program, args...)
 		if err != nil {
 			s.stop()
 			return nil, fmt.Errorf("%s: %w", w.name, err)
 		}
-		s.processes = append(s.processes, p)
+		s.processes = append(s.processes, child{p, usage(p.PID())})
 	}
 	return s, nil
 }
 
 func (s *started) stop() {
 	for _, p := range s.processes {
-		p.stop(stopWithin)
+		if p.Stop(stopWithin) != nil {
+			p.Kill()
+		}
 	}
 }
 
@@ -80,8 +89,8 @@ const stopWithin = 25 * time.Second
 
 func (s *started) broken() error {
 	for _, p := range s.processes {
-		if p.over() {
-			return fmt.Errorf("%s ended by itself: %w\n%s", s.group, p.err, p.tail())
+		if p.Over() {
+			return fmt.Errorf("%s ended by itself: %w%s", s.group, p.Err(), p.Tail())
 		}
 	}
 	return nil
@@ -140,8 +149,8 @@ func (b *bench) drain(ctx context.Context, w worker, topic string, n int) (figur
 		}
 		switch {
 		case seen == 0 && now.Sub(asked) > startWithin, now.Sub(asked) > startWithin+10*b.span:
-			return figures{}, fmt.Errorf("%s has committed %d posts within %s: too few to be measured\n%s",
-				w.name, seen, now.Sub(asked).Round(time.Second), s.processes[0].tail())
+			return figures{}, fmt.Errorf("%s has committed %d posts within %s: too few to be measured%s",
+				w.name, seen, now.Sub(asked).Round(time.Second), s.processes[0].Tail())
 		case first.posts > 0 && last.posts > first.posts && (seen >= n || now.Sub(first.at) > b.span):
 			posts := last.posts - first.posts
 			f := figures{

@@ -119,7 +119,7 @@ func (b *bench) latency(ctx context.Context, w worker, rate float64) (quantiles,
 			return quantiles{}, err
 		}
 		if time.Since(asked) > startWithin {
-			return quantiles{}, fmt.Errorf("%s gives no result within %s\n%s", w.name, startWithin, s.processes[0].tail())
+			return quantiles{}, fmt.Errorf("%s gives no result within %s%s", w.name, startWithin, s.processes[0].Tail())
 		}
 		if err := stages.Sleep(ctx, lookEvery); err != nil {
 			return quantiles{}, err
@@ -134,7 +134,7 @@ func (b *bench) latency(ctx context.Context, w worker, rate float64) (quantiles,
 	}
 	for asked := time.Now(); p.results() < len(p.due); {
 		if time.Since(asked) > b.span+5*time.Second {
-			return quantiles{}, fmt.Errorf("%s still owes %d of %d results\n%s", w.name, len(p.due)-p.results(), len(p.due), s.processes[0].tail())
+			return quantiles{}, fmt.Errorf("%s still owes %d of %d results%s", w.name, len(p.due)-p.results(), len(p.due), s.processes[0].Tail())
 		}
 		if err := stages.Sleep(ctx, lookEvery); err != nil {
 			return quantiles{}, err

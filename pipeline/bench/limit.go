@@ -79,7 +79,7 @@ func limitCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return json.NewEncoder(os.Stdout).Encode(map[string]float64{"Rate": rate, "CPU": cpu, "PeakMB": (&process{pid: os.Getpid()}).peakMB()})
+			return json.NewEncoder(os.Stdout).Encode(map[string]float64{"Rate": rate, "CPU": cpu, "PeakMB": usage(os.Getpid()).peakMB()})
 		},
 	}
 	cmd.Flags().StringVar(&what, "what", limitGraphs, "graphs or photos")

@@ -19,6 +19,7 @@ import (
 
 	"github.com/itrstream/itrstream/connectors/kafka/kafkatest"
 	"github.com/itrstream/itrstream/connectors/redis/redistest"
+	"github.com/itrstream/itrstream/pipeline/session"
 )
 
 func main() {
@@ -122,15 +123,7 @@ func describeParts() string {
 }
 
 func (b *bench) run(ctx context.Context) (err error) {
-	defer func() {
-		switch p := recover().(type) {
-		case nil:
-		case failure:
-			err = p.error
-		default:
-			panic(p)
-		}
-	}()
+	defer session.Recover(&err)
 	began := time.Now()
 	b.span = 8 * time.Second
 	if b.quick {
@@ -143,8 +136,8 @@ func (b *bench) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer os.RemoveAll(b.dir) //nolint:errcheck // nothing of worth is in it
-	s := &session{dir: b.dir}
-	defer s.end()
+	s := session.New(b.dir)
+	defer s.End()
 	if err := b.prepare(ctx, s); err != nil {
 		return err
 	}
@@ -174,7 +167,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 }
 
 // prepare draws the photos and starts the servers.
-func (b *bench) prepare(ctx context.Context, s *session) error {
+func (b *bench) prepare(ctx context.Context, s *session.Session) error {
 	b.table.Hardware = thisMachine()
 	b.photos = filepath.Join(b.cache, photosName)
 	b.say("drawing photos")

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -132,20 +131,3 @@ func (b *bench) watchLong(ctx context.Context, part string, rate float64) error 
 }
 
 func middle(values []float64) float64 { return slices.Sorted(slices.Values(values))[len(values)/2] }
-
-// residentMB is the memory that the process has now.
-func (p *process) residentMB() float64 {
-	var kilobytes float64
-	if _, err := fmt.Sscan(fieldOf(p.proc("status"), "VmRSS"), &kilobytes); err != nil {
-		return 0
-	}
-	return kilobytes / 1024
-}
-
-func (p *process) openFiles() float64 {
-	names, err := os.ReadDir(p.proc("fd"))
-	if err != nil {
-		return 0
-	}
-	return float64(len(names))
-}

@@ -9,6 +9,6 @@
 // killed, Redis's append-only file cut, connections that stall.
 //
 // What can go wrong? plan.go. Who does it? run.go.
-// What runs as a process? process.go, worker.go, broker.go.
+// What runs as a process? worker.go, broker.go, and package session.
 // Who judges? Package oracle, which knows nothing of the pipeline.
 package main

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/itrstream/itrstream/pipeline/oracle"
+	"github.com/itrstream/itrstream/pipeline/session"
 	"github.com/itrstream/itrstream/stages"
 )
 
@@ -51,12 +52,12 @@ var noService = regexp.MustCompile(`crash: (kafka: no broker of|kafka: .*(EOF|re
 // nobodyAnswers reports whether a worker ended because it was started while
 // the broker or Redis was down: whoever has started it starts it again.
 func (w *worker) nobodyAnswers() bool {
-	return noService.MatchString(w.tail())
+	return noService.MatchString(w.Tail())
 }
 
 // worker is a process with a date.
 type worker struct {
-	*process
+	*session.Process
 	point stages.CrashPoint // empty: it lives
 	hit   string            // file that it makes before it dies there
 }
@@ -68,22 +69,14 @@ func (w *worker) died() bool {
 }
 
 func (r *run) do(ctx context.Context) (v oracle.Verdict, err error) {
-	defer func() {
-		switch p := recover().(type) {
-		case nil:
-		case failure:
-			err = p.error
-		default:
-			panic(p)
-		}
-	}()
+	defer session.Recover(&err)
 	if r.dir, err = os.MkdirTemp("", "itrstream-crash-"); err != nil {
 		return v, err
 	}
 	rollback := r.number%2 == 1
 	r.plan = newPlan(r.random, r.number, rollback, r.points)
-	s := &session{dir: r.dir}
-	defer s.end()
+	s := session.New(r.dir)
+	defer s.End()
 	writer := oracle.NewWriter(r.random.Uint64())
 	if r.services, err = r.startServices(ctx, s, writer); err != nil {
 		return v, err
@@ -92,7 +85,7 @@ func (r *run) do(ctx context.Context) (v oracle.Verdict, err error) {
 	s.Cleanup(func() {
 		for _, w := range r.workers {
 			if w != nil {
-				w.kill()
+				w.Kill()
 			}
 		}
 	})
@@ -162,7 +155,7 @@ func (r *run) start(i int, armed bool) error {
 		args = append(args, "--set", s)
 	}
 	var err error
-	w.process, err = start(filepath.Join(r.dir, fmt.Sprintf("worker-%d.log", i)), args...)
+	w.Process, err = session.StartAgain(filepath.Join(r.dir, fmt.Sprintf("worker-%d.log", i)), args...)
 	r.workers[i] = w
 	return err
 }
@@ -200,7 +193,7 @@ func (r *run) disturb(ctx context.Context) error {
 func (r *run) watch(ctx context.Context, limit time.Duration, enough func() bool) error {
 	for deadline := time.Now().Add(limit); ; {
 		for i, w := range r.workers {
-			if !w.over() {
+			if !w.Over() {
 				continue
 			}
 			switch {
@@ -208,7 +201,7 @@ func (r *run) watch(ctx context.Context, limit time.Duration, enough func() bool
 				r.hits[w.point]++
 				r.count("%s %s", killAtPoint, w.point)
 			case !w.nobodyAnswers():
-				return fmt.Errorf("worker %d ended by itself: %w%s", i, w.err, w.tail())
+				return fmt.Errorf("worker %d ended by itself: %w%s", i, w.Err(), w.Tail())
 			}
 			if err := r.start(i, true); err != nil {
 				return err
@@ -232,11 +225,11 @@ func (r *run) carryOut(ctx context.Context, s step) error {
 	w := r.workers[s.worker]
 	switch s.kind {
 	case killAnywhere:
-		w.kill()
+		w.Kill()
 		r.count("%s", s.kind)
 		return r.start(s.worker, true)
 	case leave:
-		if err := w.stop(stopWithin); err != nil {
+		if err := w.Stop(stopWithin); err != nil {
 			if w.died() {
 				return nil // it died on the way; watch counts it
 			}
@@ -244,9 +237,9 @@ func (r *run) carryOut(ctx context.Context, s step) error {
 		}
 		return r.start(s.worker, true)
 	case zombie:
-		w.signal(syscall.SIGSTOP)
+		w.Signal(syscall.SIGSTOP)
 		err := stages.Sleep(ctx, sessionTimeout+time.Duration(s.share*float64(sessionTimeout)))
-		w.signal(syscall.SIGCONT)
+		w.Signal(syscall.SIGCONT)
 		r.count("%s", s.kind)
 		return err
 	case killBroker:
@@ -279,7 +272,7 @@ func (r *run) carryOut(ctx context.Context, s step) error {
 // judge lets healthy workers do what is left, and asks the oracle.
 func (r *run) judge(ctx context.Context, o *oracle.Oracle, rules oracle.Rules) (oracle.Verdict, error) {
 	for i, w := range r.workers {
-		w.kill()
+		w.Kill()
 		if err := r.start(i, false); err != nil {
 			return oracle.Verdict{}, err
 		}
@@ -304,7 +297,7 @@ func (r *run) judge(ctx context.Context, o *oracle.Oracle, rules oracle.Rules) (
 		}
 	}
 	for _, w := range r.workers {
-		if err := w.stop(stopWithin); err != nil {
+		if err := w.Stop(stopWithin); err != nil {
 			return oracle.Verdict{}, err
 		}
 	}
@@ -336,7 +329,7 @@ func (r *run) settle(ctx context.Context, o *oracle.Oracle) error {
 			return err
 		}
 		if o.Outcomes() == before {
-			if err := r.workers[0].stop(stopWithin); err != nil {
+			if err := r.workers[0].Stop(stopWithin); err != nil {
 				return err
 			}
 			if err := r.start(0, false); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/itrstream/itrstream/connectors/kafka/kafkatest"
 	"github.com/itrstream/itrstream/connectors/redis/redistest"
 	"github.com/itrstream/itrstream/pipeline/oracle"
+	"github.com/itrstream/itrstream/pipeline/session"
 )
 
 // services are what a run's workers talk to.
@@ -31,7 +32,7 @@ type broker interface {
 	Restart()
 }
 
-func (r *run) startServices(ctx context.Context, s *session, w *oracle.Writer) (*services, error) {
+func (r *run) startServices(ctx context.Context, s *session.Session, w *oracle.Writer) (*services, error) {
 	var out services
 	var err error
 	for _, p := range []**proxy{&out.kafkaProxy, &out.redisProxy} {
@@ -63,7 +64,7 @@ func (r *run) startServices(ctx context.Context, s *session, w *oracle.Writer) (
 // slowest is how long an image may take.
 const slowest = 400 * time.Millisecond
 
-func (out *services) serveImages(ctx context.Context, s *session, w *oracle.Writer) error {
+func (out *services) serveImages(ctx context.Context, s *session.Session, w *oracle.Writer) error {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -86,16 +87,16 @@ func (out *services) serveImages(ctx context.Context, s *session, w *oracle.Writ
 
 // embedded is the embedded broker as a process.
 type embedded struct {
-	s                      *session
+	s                      *session.Session
 	dir, log, addr, public string
 	proxy                  *proxy
-	process                *process
+	process                *session.Process
 }
 
 // Kill ends the broker as a power cut would.
 func (b *embedded) Kill() {
 	if b.process != nil {
-		b.process.kill()
+		b.process.Kill()
 		b.process = nil
 	}
 }
@@ -106,7 +107,7 @@ func (b *embedded) Restart() {
 	b.Kill()
 	b.proxy.stall(true)
 	defer b.proxy.stall(false)
-	p, err := start(b.log, "broker", "--dir", b.dir, "--listen", b.addr, "--advertise", b.public)
+	p, err := session.StartAgain(b.log, "broker", "--dir", b.dir, "--listen", b.addr, "--advertise", b.public)
 	if err != nil {
 		b.s.Fatal(err)
 	}
@@ -118,12 +119,12 @@ func (b *embedded) Restart() {
 			ctx, cancel := context.WithDeadline(context.Background(), deadline)
 			defer cancel()
 			if err := mend(ctx, b.addr); err != nil {
-				b.s.Fatalf("mend the broker: %v%s", err, p.tail())
+				b.s.Fatalf("mend the broker: %v%s", err, p.Tail())
 			}
 			return
 		}
-		if p.over() || time.Now().After(deadline) {
-			b.s.Fatalf("the broker does not start: %v%s", err, p.tail())
+		if p.Over() || time.Now().After(deadline) {
+			b.s.Fatalf("the broker does not start: %v%s", err, p.Tail())
 		}
 	}
 }
