@@ -91,8 +91,8 @@ func build(t *testing.T, dockerfile string) *plain.Image {
 	b := plain.Build{
 		Dockerfile: dockerfile, Context: root, Dir: t.TempDir(), Args: map[string]string{"VERSION": "test-version"}, Log: log,
 		Caches: map[string]plain.Cache{
-			"/go/pkg/mod":           {Folder: goEnv(t, "GOMODCACHE"), Variable: "GOMODCACHE"},
-			"/root/.cache/go-build": {Folder: goEnv(t, "GOCACHE"), Variable: "GOCACHE"},
+			"/go/pkg/mod": {Folder: goEnv(t, "GOMODCACHE"), Variable: "GOMODCACHE"},
+			"/go/cache":   {Folder: goEnv(t, "GOCACHE"), Variable: "GOCACHE"},
 		},
 	}
 	building.Lock()
