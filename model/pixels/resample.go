@@ -1,7 +1,11 @@
 package pixels
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"math"
+	"slices"
 	"sync"
 )
 
@@ -25,17 +29,42 @@ type inputSpan struct{ from, count, taps int }
 
 func (w *weights) of(s inputSpan) []int32 { return w.taps[s.taps:][:s.count] }
 
-// resampler is the scratch memory of one resample.
+// strips is a picture as it comes: whole rows from the top, as many at a time as its source likes.
+type strips interface {
+	// next returns rows of 3 bytes a pixel, which are valid until it is called again, and io.EOF after the last row.
+	next() (rows []uint8, err error)
+}
+
+// whole is an Image as its only strip.
+type whole struct{ im *Image }
+
+func (w *whole) next() ([]uint8, error) {
+	if w.im == nil {
+		return nil, io.EOF
+	}
+	rows := w.im.Pix
+	w.im = nil
+	return rows, nil
+}
+
+// resampler is the memory of one resample. Of the picture it holds no more than chunkRows rows, scaled one way, and the sums
+// of the output rows that have begun.
 type resampler struct {
 	horizontal, vertical weights
 	shares               []float64
+	between              []uint8
 	sums                 []int32
+	perRow               int // sums of an output row
+	underway             int // rows of sums, which output rows take in turns
 }
+
+// chunkRows is how many rows are scaled one way before they are scaled the other: few enough to stay in the L1 cache.
+const chunkRows = 16
 
 var resamplers sync.Pool
 
 // resample scales in two passes and rounds to 8 bits between them, as Pillow does: one pass would be as good and not equal.
-func resample(dst []uint8, im *Image, filter Filter, x, y axis) {
+func resample(dst []uint8, picture strips, filter Filter, x, y axis) error {
 	r, _ := resamplers.Get().(*resampler)
 	if r == nil {
 		r = new(resampler)
@@ -43,11 +72,7 @@ func resample(dst []uint8, im *Image, filter Filter, x, y axis) {
 	defer resamplers.Put(r)
 	r.compute(&r.horizontal, x, filter)
 	r.compute(&r.vertical, y, filter)
-	if columnsFirst(x, y) {
-		r.columnsThenRows(dst, im)
-	} else {
-		r.rowsThenColumns(dst, im)
-	}
+	return r.scale(dst, picture, x, y)
 }
 
 // columnsFirst is Pillow's rule since version 13: a picture that loses much more height than width loses it first. Earlier
@@ -56,32 +81,111 @@ func columnsFirst(x, y axis) bool {
 	return y.in > y.out && y.in-y.out > 2*(x.in-x.out)
 }
 
-func (r *resampler) rowsThenColumns(dst []uint8, im *Image) {
-	// Only the rows that some output row looks at are scaled.
-	top, bottom := im.Height, 0
-	for _, s := range r.vertical.spans {
-		top, bottom = min(top, s.from), max(bottom, s.from+s.count)
+// scale reads no further than the last row that some output row looks at.
+func (r *resampler) scale(dst []uint8, picture strips, x, y axis) error {
+	columnsFirst := columnsFirst(x, y)
+	stride := 3 * x.in
+	narrow := 3 * x.count
+	r.perRow = narrow
+	if columnsFirst {
+		r.perRow = stride
 	}
-	stride := 3 * len(r.horizontal.spans)
-	between := takeBytes(stride * (bottom - top))
-	defer giveBytes(between)
-	for row := top; row < bottom; row++ {
-		r.horizontal.scaleRow(between[(row-top)*stride:][:stride], im.rowFrom(0, row, im.Width))
+	r.underway = r.vertical.overlap()
+	r.sums = grow(r.sums, r.underway*r.perRow)
+	r.between = grow(r.between, max(chunkRows*narrow, r.perRow))
+
+	spans := r.vertical.spans
+	top, bottom := spans[0].from, 0
+	for _, s := range spans {
+		bottom = max(bottom, s.from+s.count)
 	}
-	for i, s := range r.vertical.spans {
-		r.scaleColumns(dst[i*stride:][:stride], between[(s.from-top)*stride:], r.vertical.of(s))
+	done := 0
+	for row := 0; row < bottom; {
+		rows, err := picture.next()
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = fmt.Errorf("pixels: the picture ends after %d of %d rows", row, y.in)
+			}
+			return err
+		}
+		end := row + len(rows)/stride
+		for at := max(row, top); at < min(end, bottom); {
+			count := min(chunkRows, end-at, bottom-at)
+			chunk := rows[(at-row)*stride:][:count*stride]
+			if !columnsFirst {
+				for i := range count {
+					r.horizontal.scaleRow(r.between[i*narrow:][:narrow], chunk[i*stride:][:stride])
+				}
+				chunk = r.between[:count*narrow]
+			}
+			for i := done; i < len(spans) && spans[i].from < at+count; i++ {
+				out := dst[i*narrow:][:narrow]
+				if !r.addRows(i, chunk, at, count) {
+					continue
+				}
+				if columnsFirst {
+					roundAll(r.between[:stride], r.sumsOf(i))
+					r.horizontal.scaleRow(out, r.between)
+				} else {
+					roundAll(out, r.sumsOf(i))
+				}
+			}
+			at += count
+			for done < len(spans) && spans[done].from+spans[done].count <= at {
+				done++
+			}
+		}
+		row = end
+	}
+	return nil
+}
+
+// sumsOf is where output row i is summed up.
+func (r *resampler) sumsOf(i int) []int32 { return r.sums[i%r.underway*r.perRow:][:r.perRow] }
+
+// addRows adds to output row i its shares of count rows, the first of which is row at of the picture. It says whether the last
+// one was among them.
+func (r *resampler) addRows(i int, rows []uint8, at, count int) (last bool) {
+	s, sums := r.vertical.spans[i], r.sumsOf(i)
+	from, to := max(s.from, at), min(s.from+s.count, at+count)
+	if from >= to {
+		return false
+	}
+	if from == s.from {
+		for j := range sums {
+			sums[j] = half
+		}
+	}
+	rows = rows[(from-at)*len(sums):]
+	for _, tap := range r.vertical.of(s)[from-s.from : to-s.from] {
+		for j, sample := range rows[:len(sums)] {
+			sums[j] += int32(sample) * tap
+		}
+		rows = rows[len(sums):]
+	}
+	return to == s.from+s.count
+}
+
+func roundAll(dst []uint8, sums []int32) {
+	for i, sum := range sums {
+		dst[i] = round(sum)
 	}
 }
 
-func (r *resampler) columnsThenRows(dst []uint8, im *Image) {
-	between := takeBytes(3 * im.Width)
-	defer giveBytes(between)
-	stride := 3 * len(r.horizontal.spans)
-	for i, s := range r.vertical.spans {
-		r.scaleColumns(between, im.Pix[3*im.Width*s.from:], r.vertical.of(s))
-		r.horizontal.scaleRow(dst[i*stride:][:stride], between)
+// overlap is how many spans at most have begun and not ended at any sample.
+func (w *weights) overlap() int {
+	most, first := 1, 0
+	for i, s := range w.spans {
+		for w.spans[first].from+w.spans[first].count <= s.from {
+			first++
+		}
+		most = max(most, i-first+1)
 	}
+	return most
 }
+
+// grow returns n elements of any content, in the memory of s where that is enough.
+func grow[E any](s []E, n int) []E { return slices.Grow(s[:0], n)[:n] }
 
 // compute follows Pillow's arithmetic to the last bit; the conversions to float64 keep the compiler from fusing
 // multiplications with additions, which would round otherwise on some processors.
@@ -149,25 +253,6 @@ func (w *weights) scaleRow(dst, src []uint8) {
 		}
 		out := dst[3*i:][:3]
 		out[0], out[1], out[2] = round(red), round(green), round(blue)
-	}
-}
-
-func (r *resampler) scaleColumns(dst, src []uint8, taps []int32) {
-	if cap(r.sums) < len(dst) {
-		r.sums = make([]int32, len(dst))
-	}
-	sums := r.sums[:len(dst)]
-	for i := range sums {
-		sums[i] = half
-	}
-	for _, tap := range taps {
-		for i, sample := range src[:len(sums)] {
-			sums[i] += int32(sample) * tap
-		}
-		src = src[len(sums):]
-	}
-	for i, sum := range sums {
-		dst[i] = round(sum)
 	}
 }
 

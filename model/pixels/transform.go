@@ -54,25 +54,29 @@ func (t Transform) Size() int { return 3 * t.Width * t.Height }
 // Apply writes the tensor of im to dst, which must be Size bytes long: rows from the top, RGB, exactly as Pillow's resize
 // (and crop) would compute them. im may be applied again.
 func (t Transform) Apply(dst []uint8, im *Image) error {
+	if im.Width <= 0 || im.Height <= 0 || len(im.Pix) != 3*im.Width*im.Height {
+		return fmt.Errorf("pixels: an image of %d×%d pixels with %d bytes is none", im.Width, im.Height, len(im.Pix))
+	}
+	return t.draw(dst, im.Width, im.Height, &whole{im})
+}
+
+// draw is Apply to a picture that is read once, from the top, and maybe not to its end. Errors of its source are passed on.
+func (t Transform) draw(dst []uint8, width, height int, picture strips) error {
 	if err := t.Validate(); err != nil {
 		return err
 	}
 	if len(dst) != t.Size() {
 		return fmt.Errorf("pixels: the tensor takes %d bytes, dst has %d", t.Size(), len(dst))
 	}
-	if im.Width <= 0 || im.Height <= 0 || len(im.Pix) != 3*im.Width*im.Height {
-		return fmt.Errorf("pixels: an image of %d×%d pixels with %d bytes is none", im.Width, im.Height, len(im.Pix))
-	}
-	width, height := t.Width, t.Height
+	scaledWidth, scaledHeight := t.Width, t.Height
 	if t.Fit == CropCentre {
-		width, height = scaleShortest(im.Width, im.Height, t.ShortestEdge)
+		scaledWidth, scaledHeight = scaleShortest(width, height, t.ShortestEdge)
 	}
-	resample(dst, im, t.Filter, axis{
-		in: im.Width, out: width, first: (width - t.Width) / 2, count: t.Width,
+	return resample(dst, picture, t.Filter, axis{
+		in: width, out: scaledWidth, first: (scaledWidth - t.Width) / 2, count: t.Width,
 	}, axis{
-		in: im.Height, out: height, first: (height - t.Height) / 2, count: t.Height,
+		in: height, out: scaledHeight, first: (scaledHeight - t.Height) / 2, count: t.Height,
 	})
-	return nil
 }
 
 // scaleShortest rounds the longer side down, as Hugging Face's image processors do.
