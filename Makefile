@@ -37,8 +37,8 @@ KAFKA_LIBS := $(CACHE)/kafka-libs
 # Fetches ONNX Runtime unless it is there, and tells programs where; the script has the details.
 WITH_ONNXRUNTIME = ITRSTREAM_ONNXRUNTIME="$$(model/runtime/fetch-onnxruntime.sh)"; export ITRSTREAM_ONNXRUNTIME;
 
-# libjpeg-turbo decodes plain JPEGs where its headers are; pixels and errors stay those of the Go decoder (model/pixels). Make
-# with TURBO= for builds and tests in Go alone.
+# libjpeg-turbo decodes plain JPEGs where its headers are, to the same pixels as the Go decoder but for damaged files
+# (model/pixels). Make with TURBO= for builds and tests in Go alone.
 TURBO ?= $(shell pkg-config --exists libjpeg 2>/dev/null && \
 	cc $$(pkg-config --cflags libjpeg) -fsyntax-only -x c model/pixels/internal/turbo/decode.h 2>/dev/null && echo libjpegturbo)
 ifneq ($(TURBO),)

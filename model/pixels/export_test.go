@@ -10,19 +10,36 @@ const WithTurbo = turbo.Version != ""
 
 // DecodeJPEGInGo is what Decode makes of a JPEG in a build without libjpeg-turbo, lying.
 func DecodeJPEGInGo(data []byte, l Limits) (*Image, error) {
+	im, _, err := decodeInGo(data, l, false)
+	return im, err
+}
+
+// MeasureJPEG also says whether the file has a block that libjpeg's vector units may round in their own way.
+//
+// A transform in 16-bit lanes holds up to a sum of squares of 2047²: its first pass enlarges a column at most by 4·√8, and adds
+// two columns in a lane, so 16 times the root must fit. Samples of eight bits have a quarter of it, and what quantizing adds.
+func MeasureJPEG(data []byte, l Limits) (im *Image, loud bool, err error) {
+	im, energy, err := decodeInGo(data, l, true)
+	return im, energy > 2047*2047, err
+}
+
+func decodeInGo(data []byte, l Limits, measure bool) (im *Image, energy float64, err error) {
 	p, err := jpeg.Parse(data)
 	if err != nil {
-		return nil, jpegError(err)
+		return nil, 0, jpegError(err)
 	}
 	if err := l.checkSize(p.Width, p.Height); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	im, err := goJPEG(p)
-	if err != nil {
-		return nil, jpegError(err)
+	p.Measure = measure
+	if im, err = goJPEG(p); err != nil {
+		return nil, p.Energy, jpegError(err)
 	}
-	return im, nil
+	return im, p.Energy, nil
 }
+
+// ErrCode is the damage that libjpeg may pass over.
+var ErrCode = jpeg.ErrCode
 
 // DecodeJPEG is Decode of a JPEG, lying and unguarded.
 func DecodeJPEG(data []byte, l Limits) (*Image, error) { return decodeJPEG(data, l, false) }
@@ -33,8 +50,7 @@ func TurboTakes(data []byte) bool {
 	if err != nil {
 		return false
 	}
-	im, err := turboJPEG(data, p)
-	return im != nil && err == nil
+	return turboJPEG(data, p) != nil
 }
 
 // DecodeUnguarded is Decode without the net under it, so that the fuzzer sees panics.

@@ -8,7 +8,7 @@ import (
 	"github.com/itrstream/itrstream/model/pixels/internal/turbo"
 )
 
-// JPEGDecoder says what decodes plain JPEGs in this build. The pixels and the errors are the same.
+// JPEGDecoder says what decodes plain JPEGs in this build. The pixels are the same, but for damaged files: see turboJPEG.
 func JPEGDecoder() string {
 	if turbo.Version == "" {
 		return "go"
@@ -24,12 +24,11 @@ func decodeJPEG(data []byte, l Limits, orient bool) (*Image, error) {
 	if err := l.checkSize(p.Width, p.Height); err != nil {
 		return nil, err
 	}
-	im, err := turboJPEG(data, p)
-	if im == nil && err == nil {
-		im, err = goJPEG(p)
-	}
-	if err != nil {
-		return nil, jpegError(err)
+	im := turboJPEG(data, p)
+	if im == nil {
+		if im, err = goJPEG(p); err != nil {
+			return nil, jpegError(err)
+		}
 	}
 	if !orient {
 		return im, nil
@@ -58,23 +57,22 @@ func goJPEG(p *jpeg.Picture) (*Image, error) {
 // turboColours are those that C converts as jpegColours does.
 var turboColours = map[jpeg.Transform]turbo.Colours{jpeg.Grey: turbo.Grey, jpeg.YCbCr: turbo.YCbCr, jpeg.RGB: turbo.RGB}
 
-// turboJPEG returns no image and no error where goJPEG has to tell. libjpeg takes some damaged files for good ones, and its
-// vector units round blocks that no picture has in ways of their own; so what it is handed has been read to its end, and is
-// plain.
-func turboJPEG(data []byte, p *jpeg.Picture) (*Image, error) {
+// turboJPEG returns no image where goJPEG has to tell: of files that are not plain, and of those that libjpeg refuses.
+//
+// Some damage libjpeg passes over without a word, as it does in Pillow: a code that its Huffman table lacks is a zero to it,
+// and a coefficient behind the last place is put into some other; goJPEG refuses both. And a block with more energy than eight
+// bits can be the origin of is rounded by its vector units in a way of their own.
+func turboJPEG(data []byte, p *jpeg.Picture) *Image {
 	colours, ok := turboColours[p.Transform()]
-	if turbo.Version == "" || !ok {
-		return nil, nil
-	}
-	if plain, err := p.Examine(); err != nil || !plain {
-		return nil, err
+	if turbo.Version == "" || !ok || !p.Plain() {
+		return nil
 	}
 	im := newImage(p.Width, p.Height)
 	if !turbo.Decode(im.Pix, data, p.Width, p.Height, colours) {
 		im.Release()
-		return nil, nil
+		return nil
 	}
-	return im, nil
+	return im
 }
 
 func jpegError(err error) error {

@@ -2,6 +2,7 @@ package pixels_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -29,10 +30,23 @@ func jpegs(t testing.TB) map[string][]byte {
 	return files
 }
 
-// compare decodes data in both ways: the outcome is to be the same, down to the words of an error.
+// compare decodes data in both ways: the outcome is to be the same, down to the words of an error, but for files with the
+// damage that libjpeg passes over.
 func compare(data []byte, l pixels.Limits) error {
-	want, wantErr := pixels.DecodeJPEGInGo(data, l)
+	want, loud, wantErr := pixels.MeasureJPEG(data, l)
 	got, err := pixels.DecodeJPEG(data, l)
+	if errors.Is(wantErr, pixels.ErrCode) || loud {
+		if pixels.TurboTakes(data) {
+			if err != nil {
+				return fmt.Errorf("it is taken, and error %w", err)
+			}
+			defer got.Release()
+			if want != nil && (got.Width != want.Width || got.Height != want.Height) {
+				return fmt.Errorf("%d×%d pixels, in Go %d×%d", got.Width, got.Height, want.Width, want.Height)
+			}
+			return nil
+		}
+	}
 	if wantErr != nil || err != nil {
 		if fmt.Sprint(err) != fmt.Sprint(wantErr) {
 			return fmt.Errorf("error %w, in Go %w", err, wantErr)
@@ -167,6 +181,31 @@ func TestWhatTurboRefusesIsDecodedInGo(t *testing.T) {
 	}
 }
 
+// TestWhatTurboPassesOver has one file of each kind that it takes, and Go refuses or rounds otherwise: a bit was flipped.
+func TestWhatTurboPassesOver(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		at   int
+		bit  uint8
+		want error
+		loud bool
+	}{
+		{"jpeg-444-noise.jpg", 4196, 0, pixels.ErrCode, false},
+		{"jpeg-420-31x47.jpg", 619, 4, nil, true},
+	} {
+		data := read(t, test.name)
+		data[test.at] ^= 1 << test.bit
+		_, loud, err := pixels.MeasureJPEG(data, roomy)
+		if loud != test.loud || !errors.Is(err, test.want) {
+			t.Errorf("%s: in Go, error %v, loud: %t", test.name, err, loud)
+		}
+		if pixels.TurboTakes(data) != pixels.WithTurbo {
+			t.Errorf("%s: libjpeg-turbo does not take it", test.name)
+		}
+	}
+}
+
 // TestTurboGivesItsMemoryBack: a refusal leaves the library by a jump.
 func TestTurboGivesItsMemoryBack(t *testing.T) { //nolint:paralleltest // it measures the memory of the process
 	files := refused(t)
@@ -222,7 +261,8 @@ func TestTurboAtTheSameTime(t *testing.T) {
 	all.Wait()
 }
 
-// FuzzJPEGTurbo compares the decoders. In a build without the library it can find nothing.
+// FuzzJPEGTurbo compares the decoders: libjpeg-turbo gives the pixels of Go, or leaves the file to Go, or the file has the damage
+// that it passes over. In a build without the library there is nothing to find.
 func FuzzJPEGTurbo(f *testing.F) {
 	for _, data := range jpegs(f) {
 		f.Add(data)

@@ -86,7 +86,7 @@ func extend(bits uint32, size int) int32 {
 }
 
 // bitReader reads entropy-coded data. It never fails in the middle of things: behind the end, and behind a marker, it reads
-// zeros, and a code that does not exist is the symbol 0; damaged tells afterwards.
+// zeros, and a code that does not exist is the symbol 0; scan.damage tells afterwards.
 type bitReader struct {
 	data []byte
 	pos  int
@@ -99,8 +99,6 @@ type bitReader struct {
 	atMarker bool
 	bad      bool
 }
-
-func (r *bitReader) damaged() bool { return r.bad || r.zeros > r.n }
 
 // fill makes at least 48 bits ready: enough for a code and its coefficient.
 func (r *bitReader) fill() {

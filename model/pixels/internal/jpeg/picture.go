@@ -5,8 +5,14 @@ import (
 	"fmt"
 )
 
-// ErrUnsupported is for a valid kind of JPEG that is not decoded here. Any other error means a damaged file.
-var ErrUnsupported = errors.New("this kind of JPEG is not supported")
+var (
+	// ErrUnsupported is for a valid kind of JPEG that is not decoded here. Any other error means a damaged file.
+	ErrUnsupported = errors.New("this kind of JPEG is not supported")
+	// ErrCode is for damage that libjpeg may pass over without a word.
+	ErrCode = errors.New("a code that its table lacks, or a coefficient that its block has no place for")
+
+	errBreaksOff = errors.New("it breaks off")
+)
 
 // Markers of T.81, table B.1.
 const (
@@ -73,8 +79,9 @@ type Picture struct {
 	restart int // MCUs between restart markers, 0 for none
 	scans   int
 
-	// Examine is at work, and has met a block of more than maxEnergy.
-	examining, beyond bool
+	// Measure has Decode find Energy: the most that the squares of a block's coefficients have as their sum. Tests ask for it.
+	Measure bool
+	Energy  float64
 
 	data []byte
 	pos  int
@@ -93,7 +100,6 @@ type Component struct {
 	decoded    *[blockSamples]int32
 	coefs      []block // of a progressive file
 	seen       [blockSamples]seenBits
-	zigzagged  *[blockSamples]int32 // decoded in the order of the file, for Examine
 	prediction int32
 	dc, ac     *huffman
 }

@@ -1,5 +1,7 @@
 package jpeg
 
+import "fmt"
+
 // zigzag gives the natural position of the k-th coefficient (T.81 figure A.6).
 var zigzag = [blockSamples]uint8{
 	0, 1, 8, 16, 9, 2, 3, 10,
@@ -41,7 +43,13 @@ func (p *Picture) Decode(take func(size int) []uint8) error {
 		return corrupt("it ends before all components were seen")
 	}
 	for i := range p.Components {
-		p.Components[i].reconstruct()
+		c := &p.Components[i]
+		if p.Measure {
+			for b := range c.coefs {
+				p.measure(c, &c.coefs[b])
+			}
+		}
+		c.reconstruct()
 	}
 	return nil
 }
@@ -70,26 +78,8 @@ type scan struct {
 }
 
 func (p *Picture) readScan() error {
-	if p.scans++; p.scans > maxScans {
-		return corrupt("it has more than %d scans", maxScans)
-	}
-	header, err := p.segment(markerSOS)
+	s, err := p.readScanHeader()
 	if err != nil {
-		return err
-	}
-	if len(header) < 1 || header[0] < 1 || header[0] > 4 || len(header) != 4+2*int(header[0]) {
-		return corrupt("the header of scan %d has %d bytes", p.scans, len(header))
-	}
-	s := &scan{p: p}
-	for spec := header[1 : len(header)-3]; len(spec) > 0; spec = spec[2:] {
-		if err := s.add(spec[0], spec[1]>>4, spec[1]&15); err != nil {
-			return err
-		}
-	}
-	parameters := header[len(header)-3:]
-	s.first, s.last = int(parameters[0]), int(parameters[1])
-	s.high, s.low = int(parameters[2]>>4), int(parameters[2]&15)
-	if err := s.check(); err != nil {
 		return err
 	}
 	s.bits = bitReader{data: p.data, pos: p.pos}
@@ -98,6 +88,29 @@ func (p *Picture) readScan() error {
 	}
 	p.pos = s.bits.pos
 	return nil
+}
+
+func (p *Picture) readScanHeader() (*scan, error) {
+	if p.scans++; p.scans > maxScans {
+		return nil, corrupt("it has more than %d scans", maxScans)
+	}
+	header, err := p.segment(markerSOS)
+	if err != nil {
+		return nil, err
+	}
+	if len(header) < 1 || header[0] < 1 || header[0] > 4 || len(header) != 4+2*int(header[0]) {
+		return nil, corrupt("the header of scan %d has %d bytes", p.scans, len(header))
+	}
+	s := &scan{p: p}
+	for spec := header[1 : len(header)-3]; len(spec) > 0; spec = spec[2:] {
+		if err := s.add(spec[0], spec[1]>>4, spec[1]&15); err != nil {
+			return nil, err
+		}
+	}
+	parameters := header[len(header)-3:]
+	s.first, s.last = int(parameters[0]), int(parameters[1])
+	s.high, s.low = int(parameters[2]>>4), int(parameters[2]&15)
+	return s, s.check()
 }
 
 func (s *scan) add(id, dc, ac uint8) error {
@@ -197,8 +210,8 @@ func (s *scan) decode() error {
 				}
 			}
 		}
-		if s.bits.damaged() {
-			return corrupt("scan %d breaks off in row %d of %d", s.p.scans, y, high)
+		if err := s.damage(); err != nil {
+			return fmt.Errorf("scan %d, in row %d of %d: %w", s.p.scans, y, high, err)
 		}
 	}
 	for _, c := range s.components {
@@ -209,13 +222,6 @@ func (s *scan) decode() error {
 
 func (s *scan) decoder() func(c *Component, x, y int) {
 	switch {
-	case s.p.examining:
-		for _, c := range s.components {
-			for k, at := range zigzag {
-				c.zigzagged[k] = c.decoded[at]
-			}
-		}
-		return s.examine
 	case !s.p.progressive:
 		return s.sequential
 	case s.first == 0 && s.high == 0:
@@ -228,10 +234,21 @@ func (s *scan) decoder() func(c *Component, x, y int) {
 	return s.refineAC
 }
 
+// damage is what is wrong with the bits that were read.
+func (s *scan) damage() error {
+	switch {
+	case s.bits.bad:
+		return ErrCode
+	case s.bits.zeros > s.bits.n:
+		return errBreaksOff
+	}
+	return nil
+}
+
 // resume reads a restart marker and forgets what went before it.
 func (s *scan) resume(want byte) error {
-	if s.bits.damaged() {
-		return corrupt("scan %d breaks off before a restart marker", s.p.scans)
+	if err := s.damage(); err != nil {
+		return fmt.Errorf("scan %d, before a restart marker: %w", s.p.scans, err)
 	}
 	s.p.pos = s.bits.pos
 	marker, err := s.p.nextMarker()
@@ -293,6 +310,9 @@ func (s *scan) sequential(c *Component, x, y int) {
 		}
 		work[zigzag[k]] = int16(v) //nolint:gosec // 15 bits and a sign
 		last = k
+	}
+	if s.p.Measure {
+		s.p.measure(c, work)
 	}
 	c.transform(work, last, x, y)
 	if last == 0 {

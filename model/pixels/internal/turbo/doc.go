@@ -1,7 +1,7 @@
 // Package turbo decodes JPEG files by libjpeg-turbo, in builds with the tag libjpegturbo; others have nothing here.
 //
 // It gives pixels and no verdicts: what it takes for damaged, or merely odd, Decode refuses, and package jpeg says what it is.
-// The caller has had jpeg.Picture.Examine look at the file before, which sees damage that libjpeg passes over.
+// The caller has read the file's header, and checked it against its limits.
 //
 // Changing what the library is asked for? Read decode.c.
 package turbo
