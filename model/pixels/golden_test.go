@@ -174,21 +174,3 @@ func benchmarkFile(b *testing.B, name string) {
 func BenchmarkJPEG(b *testing.B)        { benchmarkFile(b, "jpeg-420-photo.jpg") }
 func BenchmarkProgressive(b *testing.B) { benchmarkFile(b, "jpeg-420-progressive-photo.jpg") }
 func BenchmarkWebP(b *testing.B)        { benchmarkFile(b, "webp-lossy-photo.webp") }
-
-func BenchmarkApply(b *testing.B) {
-	im := &pixels.Image{Width: 1200, Height: 900, Pix: make([]byte, 3*1200*900)}
-	for name, transform := range map[string]pixels.Transform{
-		"bilinear": {Width: 224, Height: 224},
-		"cropped":  {Width: 224, Height: 224, Filter: pixels.Bicubic, Fit: pixels.CropCentre, ShortestEdge: 256},
-	} {
-		b.Run(name, func(b *testing.B) {
-			dst := make([]byte, transform.Size())
-			b.ReportAllocs()
-			for b.Loop() {
-				if err := transform.Apply(dst, im); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}

@@ -1,0 +1,137 @@
+/* The kernels, for one kind of processor an inclusion: TARGET says which, NAMED(x) is its own name for x, and
+ * MULTIPLY_ADD(sums, a, b) adds to each 32-bit sum the products of two pairs of 16-bit numbers.
+ *
+ * A tap of 23 bits and a sign is two 16-bit ones, high * 2^LOW_BITS + low, and so is every sum. They meet in 32 bits before they
+ * are rounded, as if there had been one. */
+
+#define INLINE static inline __attribute__((always_inline)) TARGET
+
+INLINE __m256i NAMED(together)(__m256i high, __m256i low) {
+	return _mm256_add_epi32(_mm256_slli_epi32(high, LOW_BITS), low);
+}
+
+/* Pixels [begin, end) of n rows, n at most 4 and known to the compiler. Four taps are done at once, so 16 bytes are read at each
+ * fourth pixel of a span; a pixel is written as four bytes, unless it is the last. */
+INLINE void NAMED(pixels)(int n, uint8_t *dst, size_t dst_stride, const uint8_t *src, size_t src_stride, int begin, int end,
+	const int32_t *from, const int16_t *taps, int groups) {
+	/* Of 16 bytes: red of two pixels as 16 bits each, green, blue and nothing; then two more pixels. */
+	const __m256i widen = _mm256_setr_epi8(
+		0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1,
+		6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1);
+	const __m256i two_and_two = _mm256_setr_epi32(
+		0x03020100, 0x03020100, 0x03020100, 0x03020100, 0x07060504, 0x07060504, 0x07060504, 0x07060504);
+	const __m256i other_half = _mm256_add_epi8(two_and_two, _mm256_set1_epi8(8));
+
+	taps += (size_t)begin * groups * 8;
+	for (int x = begin; x < end; x++) {
+		const uint8_t *p = src + from[x];
+		__m256i high[4], low[4];
+		UNROLL
+		for (int r = 0; r < n; r++) {
+			high[r] = _mm256_setzero_si256();
+			low[r] = _mm256_setr_epi32(HALF, HALF, HALF, HALF, 0, 0, 0, 0);
+		}
+		for (int g = 0; g < groups; g++, p += 12, taps += 8) {
+			__m256i both = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)taps));
+			__m256i high_taps = _mm256_shuffle_epi8(both, two_and_two);
+			__m256i low_taps = _mm256_shuffle_epi8(both, other_half);
+			UNROLL
+			for (int r = 0; r < n; r++) {
+				__m128i bytes = _mm_loadu_si128((const __m128i *)(p + r * src_stride));
+				__m256i four = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), widen);
+				high[r] = MULTIPLY_ADD(high[r], four, high_taps);
+				low[r] = MULTIPLY_ADD(low[r], four, low_taps);
+			}
+		}
+		__m128i sums[4];
+		UNROLL
+		for (int r = 0; r < n; r++) {
+			__m256i all = NAMED(together)(high[r], low[r]);
+			sums[r] = _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+			sums[r] = _mm_srai_epi32(sums[r], PRECISION);
+		}
+		UNROLL
+		for (int r = n; r < 4; r++)
+			sums[r] = sums[0];
+		__m128i out = _mm_packus_epi16(_mm_packs_epi32(sums[0], sums[1]), _mm_packs_epi32(sums[2], sums[3]));
+		uint32_t pixel[4] = {
+			(uint32_t)_mm_extract_epi32(out, 0), (uint32_t)_mm_extract_epi32(out, 1),
+			(uint32_t)_mm_extract_epi32(out, 2), (uint32_t)_mm_extract_epi32(out, 3)};
+		uint8_t *to = dst + 3 * (size_t)x;
+		UNROLL
+		for (int r = 0; r < n; r++, to += dst_stride) {
+			if (x + 1 < end)
+				memcpy(to, &pixel[r], 4);
+			else
+				memcpy(to, &pixel[r], 3);
+		}
+	}
+}
+
+static TARGET void NAMED(rows)(uint8_t *dst, const uint8_t *src, size_t stride, int rows, int count, int whole,
+	const int32_t *from, const int16_t *taps, int groups) {
+	size_t dst_stride = 3 * (size_t)count;
+	for (int n; rows > 0; rows -= n, src += n * stride, dst += n * dst_stride) {
+		n = rows < 4 ? 1 : 4;
+		int end = rows > n ? count : whole;
+		if (n == 4)
+			NAMED(pixels)(4, dst, dst_stride, src, stride, 0, end, from, taps, groups);
+		else
+			NAMED(pixels)(1, dst, dst_stride, src, stride, 0, end, from, taps, groups);
+		for (int r = 0; r < n - 1; r++)
+			NAMED(pixels)(1, dst + r * dst_stride, dst_stride, src + r * stride, stride, end, count, from, taps, groups);
+	}
+}
+
+/* Samples of two rows side by side, as 16 bits each. */
+INLINE __m256i NAMED(pairs)(__m128i bytes) { return _mm256_cvtepu8_epi16(bytes); }
+
+static TARGET void NAMED(columns)(uint8_t *dst, int32_t *sums, size_t columns, const uint8_t *rows, const int32_t *taps,
+	int count, int first) {
+	size_t x = 0;
+	for (; x + 16 <= columns; x += 16) {
+		__m256i high[2], low[2];
+		UNROLL
+		for (int i = 0; i < 2; i++) {
+			high[i] = _mm256_setzero_si256();
+			low[i] = first ? _mm256_set1_epi32(HALF) : _mm256_loadu_si256((const __m256i *)(sums + x + 8 * i));
+		}
+		const uint8_t *p = rows + x;
+		for (int t = 0; t < count; t += 2, p += 2 * columns) {
+			/* An odd row out is its own neighbour, with a tap of nothing. */
+			int alone = t + 1 == count;
+			int32_t tap = taps[t], next = alone ? 0 : taps[t + 1];
+			__m256i high_taps = _mm256_set1_epi32((int32_t)((uint32_t)(next >> LOW_BITS) << 16 | (uint16_t)(tap >> LOW_BITS)));
+			__m256i low_taps = _mm256_set1_epi32((next & LOW_MASK) << 16 | (tap & LOW_MASK));
+			__m128i a = _mm_loadu_si128((const __m128i *)p);
+			__m128i b = _mm_loadu_si128((const __m128i *)(alone ? p : p + columns));
+			__m256i left = NAMED(pairs)(_mm_unpacklo_epi8(a, b)), right = NAMED(pairs)(_mm_unpackhi_epi8(a, b));
+			high[0] = MULTIPLY_ADD(high[0], left, high_taps);
+			low[0] = MULTIPLY_ADD(low[0], left, low_taps);
+			high[1] = MULTIPLY_ADD(high[1], right, high_taps);
+			low[1] = MULTIPLY_ADD(low[1], right, low_taps);
+		}
+		__m256i left = NAMED(together)(high[0], low[0]), right = NAMED(together)(high[1], low[1]);
+		if (!dst) {
+			_mm256_storeu_si256((__m256i *)(sums + x), left);
+			_mm256_storeu_si256((__m256i *)(sums + x + 8), right);
+			continue;
+		}
+		__m256i out = _mm256_packs_epi32(_mm256_srai_epi32(left, PRECISION), _mm256_srai_epi32(right, PRECISION));
+		out = _mm256_permute4x64_epi64(out, 0xd8); /* packs_epi32 keeps to its halves */
+		_mm_storeu_si128((__m128i *)(dst + x), _mm_packus_epi16(_mm256_castsi256_si128(out), _mm256_extracti128_si256(out, 1)));
+	}
+	for (; x < columns; x++) {
+		uint32_t sum = first ? HALF : (uint32_t)sums[x];
+		for (int t = 0; t < count; t++)
+			sum += rows[t * columns + x] * (uint32_t)taps[t];
+		if (dst) {
+			int32_t rounded = (int32_t)sum >> PRECISION;
+			dst[x] = (uint8_t)(rounded < 0 ? 0 : rounded > 255 ? 255 : rounded);
+		} else {
+			sums[x] = (int32_t)sum;
+		}
+	}
+}
+
+#undef INLINE
