@@ -45,18 +45,15 @@ type Timings struct {
 // ResultID identifies the outcome of one input offset: the same for every
 // delivery of it, on every machine.
 func ResultID(clusterID string, p Partition, offset int64) string {
-	h := sha256.New()
+	b := make([]byte, 0, 512) // which is on the stack: no id and no topic is longer than 249 bytes
 	for _, s := range []string{clusterID, p.Topic} {
-		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(len(s)))
-		h.Write(n[:])
-		h.Write([]byte(s))
+		b = binary.BigEndian.AppendUint64(b, uint64(len(s)))
+		b = append(b, s...)
 	}
-	var n [12]byte
-	binary.BigEndian.PutUint32(n[:4], uint32(p.ID))   //nolint:gosec // a bit pattern, not a number
-	binary.BigEndian.PutUint64(n[4:], uint64(offset)) //nolint:gosec // a bit pattern, not a number
-	h.Write(n[:])
-	return hex.EncodeToString(h.Sum(nil))
+	b = binary.BigEndian.AppendUint32(b, uint32(p.ID))   //nolint:gosec // a bit pattern, not a number
+	b = binary.BigEndian.AppendUint64(b, uint64(offset)) //nolint:gosec // a bit pattern, not a number
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
 }
 
 // PairChecksum is a 64-bit mark of one pair of one input offset. Centroids

@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"encoding/hex"
+	"iter"
 	"math"
 	"sort"
 	"strconv"
@@ -24,88 +25,30 @@ const (
 
 // OutcomeAt says what becomes of a row of Posts. The batch must be decoded.
 func OutcomeAt(b *Batch, row int) Outcome {
+	return outcomeAt(b, Col[*array.String](b.Posts(), PostOp), row)
+}
+
+// Outcomes iterates over the rows of Posts and what becomes of them. The batch
+// must be decoded.
+func Outcomes(b *Batch) iter.Seq2[int, Outcome] {
+	ops := Col[*array.String](b.Posts(), PostOp)
+	return func(yield func(int, Outcome) bool) {
+		for row := range ops.Len() {
+			if !yield(row, outcomeAt(b, ops, row)) {
+				return
+			}
+		}
+	}
+}
+
+func outcomeAt(b *Batch, ops *array.String, row int) Outcome {
 	if _, rejected := b.Rejected(row); rejected {
 		return OutcomeDeadLetter
 	}
-	if Op(Col[*array.String](b.Posts(), PostOp).Value(row)) == OpDelete {
+	if Op(ops.Value(row)) == OpDelete {
 		return OutcomeTombstone
 	}
 	return OutcomeResult
-}
-
-// ResultMeta is what every result of a process has in common.
-type ResultMeta struct {
-	KafkaCluster string // the cluster id of the input's brokers, part of result_id
-	Model        ModelRef
-	ConfigDigest string
-	// Authors lets results name their authors, by what decode left of their
-	// ids; else they don't.
-	Authors bool
-	// Address rewrites the images' URLs, which may hold the author's id; nil
-	// keeps them.
-	Address func(string) string
-}
-
-// ResultAt reads one result out of the batch's columns. The row's outcome
-// must be OutcomeResult. Columns of stages that have not run yet leave their
-// fields unset, so decide can read the result that it decides on. The result
-// owns its strings and outlives the batch.
-func ResultAt(b *Batch, row int, m ResultMeta, now time.Time) Result {
-	posts := b.Posts()
-	offset := Col[*array.Int64](posts, RecordOffset).Value(row)
-	r := Result{
-		Schema:       ResultSchema,
-		ResultID:     ResultID(m.KafkaCluster, b.Partition, offset),
-		Status:       StatusNoImage,
-		Source:       stringAt(posts, PostSource, row),
-		Op:           Op(stringAt(posts, PostOp, row)),
-		PostID:       stringAt(posts, PostID, row),
-		Text:         stringAt(posts, PostText, row),
-		Langs:        listAt(posts, PostLangs, row),
-		ParentID:     stringAt(posts, PostParent, row),
-		URI:          stringAt(posts, PostURI, row),
-		Version:      stringAt(posts, PostVersion, row),
-		Pairs:        []Pair{},
-		Decisions:    decisionsAt(posts, row),
-		Model:        m.Model,
-		ConfigDigest: m.ConfigDigest,
-		Input: Input{
-			Topic:     b.Partition.Topic,
-			Partition: b.Partition.ID,
-			Offset:    offset,
-			Time:      Col[*array.Timestamp](posts, RecordTime).Value(row).ToTime(arrow.Millisecond),
-		},
-		Timings: MillisOf(b.Timings, now.Sub(b.Fetched)),
-	}
-	if m.Authors {
-		r.AuthorID = stringAt(posts, PostAuthor, row)
-	}
-	if c := Col[*array.Timestamp](posts, PostCreatedAt); c.IsValid(row) {
-		r.CreatedAt = c.Value(row).ToTime(arrow.Microsecond)
-	}
-	if c := Col[*array.Boolean](posts, PostSensitive); c.IsValid(row) {
-		v := c.Value(row)
-		r.Sensitive = &v
-	}
-
-	first, end := PairsOf(b, row)
-	if first == end {
-		return r
-	}
-	r.Status = StatusLabelled
-	cols := columnsOfPairs(b.Pairs())
-	r.Pairs = make([]Pair, 0, end-first)
-	for i := first; i < end; i++ {
-		p := cols.at(i)
-		if m.Address != nil {
-			p.URL = m.Address(p.URL)
-		}
-		if p.Confidence > r.Confidence {
-			r.Relation, r.Confidence = p.Relation, p.Confidence
-		}
-		r.Pairs = append(r.Pairs, p)
-	}
-	return r
 }
 
 // PairsOf returns the rows [first, end) of Pairs that belong to a row of
@@ -115,36 +58,42 @@ func PairsOf(b *Batch, row int) (first, end int) {
 	if b.Pairs() == nil {
 		return 0, 0
 	}
-	of := Col[*array.Int32](b.Pairs(), PairPost)
+	return pairsOf(Col[*array.Int32](b.Pairs(), PairPost), row)
+}
+
+func pairsOf(of *array.Int32, row int) (first, end int) {
 	first = sort.Search(of.Len(), func(i int) bool { return int(of.Value(i)) >= row })
 	for end = first; end < of.Len() && int(of.Value(end)) == row; end++ {
 	}
 	return first, end
 }
 
-// SelectedAt returns why a row of Pairs is chosen for the data set, if it is.
+// SelectedAt returns why a row of Pairs is chosen for the data set, if it is. It
+// does not borrow: a metric keeps the reason.
 func SelectedAt(b *Batch, row int) (Selected, bool) {
 	column := colIf[*array.Struct](b.Pairs(), PairSelected)
 	if column == nil || column.IsNull(row) {
 		return Selected{}, false
 	}
 	return Selected{
-		Reason:      stringIn(column.Field(0).(*array.String), row),
+		Reason:      strings.Clone(stringIn(column.Field(0).(*array.String), row)),
 		Probability: column.Field(1).(*array.Float64).Value(row),
 	}, true
 }
 
-// OptOutsAt returns the uses that the author of a row of Posts reserves.
+// OptOutsAt returns the uses that the author of a row of Posts reserves,
+// borrowed from the batch.
 func OptOutsAt(b *Batch, row int) []string { return listAt(b.Posts(), PostOptOuts, row) }
 
-// LicenseAt returns the licence of a row of Posts, empty when it names none.
+// LicenseAt returns the licence of a row of Posts, borrowed, empty when it
+// names none.
 func LicenseAt(b *Batch, row int) string { return stringAt(b.Posts(), PostLicense, row) }
 
-// SourceAt returns where a row of Posts comes from, empty when it does not
-// say.
+// SourceAt returns where a row of Posts comes from, borrowed, empty when it
+// does not say.
 func SourceAt(b *Batch, row int) string { return stringAt(b.Posts(), PostSource, row) }
 
-// LangsAt returns the language tags of a row of Posts.
+// LangsAt returns the language tags of a row of Posts, borrowed.
 func LangsAt(b *Batch, row int) []string { return listAt(b.Posts(), PostLangs, row) }
 
 // MillisOf converts durations to milliseconds with microsecond precision.
@@ -213,7 +162,7 @@ func (c pairColumns) at(i int) Pair {
 		p.Scores, p.Relation, p.Confidence = scoresAt(c.scores, i)
 	}
 	if c.cluster != nil && c.cluster.IsValid(i) {
-		id := strings.Clone(c.cluster.Value(i))
+		id := c.cluster.Value(i)
 		p.Cluster = &id
 	}
 	if c.novelty != nil && c.novelty.IsValid(i) {
@@ -256,7 +205,10 @@ func BestRelation(scores *array.FixedSizeList, row int) Relation {
 }
 
 func listAt(posts arrow.Record, name string, row int) []string {
-	list := Col[*array.List](posts, name)
+	return listIn(Col[*array.List](posts, name), row)
+}
+
+func listIn(list *array.List, row int) []string {
 	if list.IsNull(row) {
 		return nil
 	}
@@ -264,20 +216,22 @@ func listAt(posts arrow.Record, name string, row int) []string {
 	start, end := list.ValueOffsets(row)
 	out := make([]string, 0, end-start)
 	for i := int(start); i < int(end); i++ {
-		out = append(out, strings.Clone(values.Value(i)))
+		out = append(out, values.Value(i))
 	}
 	return out
 }
 
-func decisionsAt(posts arrow.Record, row int) []Decision {
-	list := colIf[*array.List](posts, PostDecisions)
+func decisionsIn(list *array.List, row int) []Decision {
 	if list == nil || list.IsNull(row) {
+		return nil
+	}
+	start, end := list.ValueOffsets(row)
+	if start == end {
 		return nil
 	}
 	values := list.ListValues().(*array.Struct)
 	rule, topic, fault := values.Field(0).(*array.String), values.Field(1).(*array.String), values.Field(2).(*array.String)
 	var decisions []Decision
-	start, end := list.ValueOffsets(row)
 	for i := int(start); i < int(end); i++ {
 		decisions = append(decisions, Decision{Rule: stringIn(rule, i), Topic: stringIn(topic, i), Error: stringIn(fault, i)})
 	}
@@ -310,12 +264,12 @@ func stringAt(rec arrow.Record, name string, row int) string {
 	return stringIn(Col[*array.String](rec, name), row)
 }
 
-// stringIn copies: Arrow's strings point into buffers that Release frees.
+// stringIn borrows: Arrow's strings point into buffers that Release frees.
 func stringIn(c *array.String, row int) string {
 	if c == nil || c.IsNull(row) {
 		return ""
 	}
-	return strings.Clone(c.Value(row))
+	return c.Value(row)
 }
 
 func doubleIn(c *array.Float32, row int) *float64 {
