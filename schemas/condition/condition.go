@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/ext"
 
 	"github.com/itrstream/itrstream/schemas"
@@ -31,6 +32,7 @@ const maxCost = 200_000
 // Condition is an expression ready to run. It is safe for concurrent use.
 type Condition struct {
 	program cel.Program
+	common  bool
 }
 
 // OfResult compiles an expression over result.
@@ -57,7 +59,7 @@ func compile(when string, over ...cel.EnvOption) (*Condition, error) {
 	if err != nil {
 		return nil, fmt.Errorf("condition: %w", err)
 	}
-	ast, issues := env.Compile(when)
+	checked, issues := env.Compile(when)
 	if issues.Err() != nil {
 		var faults []string
 		for _, fault := range issues.Errors() {
@@ -67,15 +69,51 @@ func compile(when string, over ...cel.EnvOption) (*Condition, error) {
 		}
 		return nil, errors.New(strings.Join(faults, "; "))
 	}
-	if !ast.OutputType().IsExactType(cel.BoolType) {
-		return nil, fmt.Errorf("the expression is of type %v and must be true or false", ast.OutputType())
+	if !checked.OutputType().IsExactType(cel.BoolType) {
+		return nil, fmt.Errorf("the expression is of type %v and must be true or false", checked.OutputType())
 	}
-	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxCost))
+	program, err := env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxCost))
 	if err != nil {
 		return nil, fmt.Errorf("condition: %w", err)
 	}
-	return &Condition{program: program}, nil
+	return &Condition{program: program, common: common(checked.NativeRep().Expr())}, nil
 }
+
+// shared are the fields in which all results without an image are alike, as
+// far as they come of one process.
+var shared = map[string]bool{
+	"schema": true, "status": true, "relation": true, "confidence": true, "pairs": true, "model": true, "config_digest": true,
+}
+
+// common reports whether an expression reads nothing of a result but what is
+// shared. Wherever a variable of its own hides result, that holds what comes
+// of these fields, too.
+func common(e ast.Expr) bool {
+	variables, fields := 0, 0
+	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
+		switch e.Kind() {
+		case ast.IdentKind:
+			if variable(e) {
+				variables++
+			}
+		case ast.SelectKind:
+			if s := e.AsSelect(); s.Operand().Kind() == ast.IdentKind && variable(s.Operand()) && shared[s.FieldName()] {
+				fields++
+			}
+		default:
+		}
+	}))
+	return variables == fields
+}
+
+func variable(ident ast.Expr) bool {
+	name := strings.TrimPrefix(ident.AsIdent(), ".")
+	return name == "result" || name == "pair"
+}
+
+// Common reports whether the answer is the same for all results without an
+// image that come of one process: it reads nothing in which they differ.
+func (c *Condition) Common() bool { return c.common }
 
 // fieldName gives fields their names on the wire and hides those whose values
 // differ from one run to the next.

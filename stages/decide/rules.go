@@ -18,6 +18,15 @@ const maxError = 200
 type compiled struct {
 	Rule
 	when *condition.Condition
+	// imageless is the answer for every result without an image, which are
+	// most of a stream; nil where each must be asked for.
+	imageless *answer
+}
+
+// answer is what came of a rule: a decision if there is one.
+type answer struct {
+	schemas.Decision
+	decided bool
 }
 
 // compile checks and prepares rules.
@@ -40,17 +49,27 @@ func compile(rules []Rule) ([]compiled, error) {
 	return out, nil
 }
 
-// apply runs one rule, and returns its decision if there is one: it applies,
-// or it failed.
-func (c *compiled) apply(r *schemas.Result) (schemas.Decision, bool) {
+// prepare answers beforehand what has the same answer for all results without
+// an image.
+func (c *compiled) prepare(m schemas.ResultMeta) {
+	if c.when.Common() {
+		a := c.apply(&schemas.Result{
+			Schema: schemas.ResultSchema, Status: schemas.StatusNoImage, Pairs: []schemas.Pair{}, Model: m.Model, ConfigDigest: m.ConfigDigest,
+		})
+		c.imageless = &a
+	}
+}
+
+// apply runs one rule. There is a decision if it applies, or if it failed.
+func (c *compiled) apply(r *schemas.Result) answer {
 	applies, err := c.when.Holds(r, nil)
 	switch {
 	case err != nil:
-		return schemas.Decision{Rule: c.Name, Error: short(err.Error())}, true
+		return answer{schemas.Decision{Rule: c.Name, Error: short(err.Error())}, true}
 	case applies:
-		return schemas.Decision{Rule: c.Name, Topic: c.Topic}, true
+		return answer{schemas.Decision{Rule: c.Name, Topic: c.Topic}, true}
 	}
-	return schemas.Decision{}, false
+	return answer{}
 }
 
 // short cuts an error to what a result should carry.

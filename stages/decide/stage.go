@@ -3,6 +3,7 @@ package decide
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -30,6 +31,9 @@ func New(cfg Config, settings Settings) (*Stage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decide: %w", err)
 	}
+	for i := range rules {
+		rules[i].prepare(settings.Meta)
+	}
 	return &Stage{rules: rules, settings: settings}, nil
 }
 
@@ -42,31 +46,49 @@ func (s *Stage) Process(ctx context.Context, b *schemas.Batch) error {
 	defer lists.Release()
 	decisions := lists.ValueBuilder().(*array.StructBuilder)
 
-	for row := range int(b.Posts().NumRows()) {
+	results := schemas.ResultsOf(b, s.settings.Meta)
+	for row, outcome := range schemas.Outcomes(b) {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("decide: %w", err)
 		}
-		if schemas.OutcomeAt(b, row) != schemas.OutcomeResult {
+		if outcome != schemas.OutcomeResult {
 			lists.AppendNull()
 			continue
 		}
 		lists.Append(true)
-		if len(s.rules) == 0 {
-			continue
-		}
-		// A result without timings: rules can't see them.
-		r := schemas.ResultAt(b, row, s.settings.Meta, b.Fetched)
-		for i := range s.rules {
-			if d, ok := s.rules[i].apply(&r); ok {
-				decisions.Append(true)
-				appendString(decisions.FieldBuilder(0), d.Rule)
-				appendString(decisions.FieldBuilder(1), d.Topic)
-				appendString(decisions.FieldBuilder(2), d.Error)
-			}
+		for _, d := range s.decide(results, row, b.Fetched) {
+			decisions.Append(true)
+			appendString(decisions.FieldBuilder(0), d.Rule)
+			appendString(decisions.FieldBuilder(1), d.Topic)
+			appendString(decisions.FieldBuilder(2), d.Error)
 		}
 	}
 	b.AddPosts(fields, []arrow.Array{lists.NewArray()})
 	return nil
+}
+
+// decide runs the rules over a row of Posts.
+func (s *Stage) decide(results *schemas.Results, row int, now time.Time) (out []schemas.Decision) {
+	first, end := results.PairsOf(row)
+	var result *schemas.Result // made for the first rule that asks for it
+	for i := range s.rules {
+		rule := &s.rules[i]
+		var a answer
+		if rule.imageless != nil && first == end {
+			a = *rule.imageless
+		} else {
+			if result == nil {
+				// A result without timings: rules can't see them.
+				r := results.At(row, now)
+				result = &r
+			}
+			a = rule.apply(result)
+		}
+		if a.decided {
+			out = append(out, a.Decision)
+		}
+	}
+	return out
 }
 
 func appendString(b array.Builder, s string) {
