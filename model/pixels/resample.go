@@ -10,9 +10,6 @@ import (
 	"github.com/itrstream/itrstream/model/pixels/internal/scale"
 )
 
-// axis scales in samples to out, of which count from first on are wanted.
-type axis struct{ in, out, first, count int }
-
 // strips is a picture as it comes: whole rows from the top, as many at a time as its source likes.
 type strips interface {
 	// next returns rows of 3 bytes a pixel, which are valid until it is called again, and io.EOF after the last row.
@@ -54,8 +51,7 @@ func resample(dst []uint8, picture strips, filter Filter, x, y axis) error {
 		r = new(resampler)
 	}
 	defer resamplers.Put(r)
-	r.horizontal = scale.NewRows(x.in, weigh(x, filter))
-	r.vertical = weigh(y, filter)
+	r.horizontal, r.vertical = weightsOf(x, filter).rows(), weightsOf(y, filter).spans
 	return r.scale(dst, picture, x, y)
 }
 

@@ -2,9 +2,64 @@ package pixels
 
 import (
 	"math"
+	"sync"
+
+	lru "github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/itrstream/itrstream/model/pixels/internal/scale"
 )
+
+// axis scales in samples to out, of which count from first on are wanted.
+type axis struct{ in, out, first, count int }
+
+// weights do not change, so that all who scale from one size to another share them.
+type weights struct {
+	spans []scale.Span
+	rows  func() *scale.Rows
+}
+
+type weighing struct {
+	axis
+	filter Filter
+}
+
+// Cameras and services have a few sizes that most pictures come in. Those of huge ones are not kept: a cache of the largest
+// takes 10 MB.
+const (
+	weightsKept = 32
+	longestKept = 8192
+)
+
+var (
+	recentWeights     = newRecentWeights()
+	recentWeightsLock sync.Mutex
+)
+
+func newRecentWeights() *lru.LRU[weighing, weights] {
+	recent, err := lru.NewLRU[weighing, weights](weightsKept, nil)
+	if err != nil {
+		panic(err)
+	}
+	return recent
+}
+
+func weightsOf(a axis, filter Filter) weights {
+	key := weighing{a, filter}
+	recentWeightsLock.Lock()
+	w, ok := recentWeights.Get(key)
+	recentWeightsLock.Unlock()
+	if ok {
+		return w
+	}
+	spans := weigh(a, filter)
+	w = weights{spans, sync.OnceValue(func() *scale.Rows { return scale.NewRows(a.in, spans) })}
+	if a.in <= longestKept {
+		recentWeightsLock.Lock()
+		recentWeights.Add(key, w)
+		recentWeightsLock.Unlock()
+	}
+	return w
+}
 
 // weigh says which input samples every wanted sample is made of. It follows Pillow's arithmetic to the last bit; the conversions
 // to float64 keep the compiler from fusing multiplications with additions, which would round otherwise on some processors.

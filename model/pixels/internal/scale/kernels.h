@@ -54,16 +54,19 @@ INLINE void NAMED(pixels)(int n, uint8_t *dst, size_t dst_stride, const uint8_t 
 		for (int r = n; r < 4; r++)
 			sums[r] = sums[0];
 		__m128i out = _mm_packus_epi16(_mm_packs_epi32(sums[0], sums[1]), _mm_packs_epi32(sums[2], sums[3]));
-		uint32_t pixel[4] = {
-			(uint32_t)_mm_extract_epi32(out, 0), (uint32_t)_mm_extract_epi32(out, 1),
-			(uint32_t)_mm_extract_epi32(out, 2), (uint32_t)_mm_extract_epi32(out, 3)};
 		uint8_t *to = dst + 3 * (size_t)x;
-		UNROLL
-		for (int r = 0; r < n; r++, to += dst_stride) {
-			if (x + 1 < end)
-				memcpy(to, &pixel[r], 4);
-			else
-				memcpy(to, &pixel[r], 3);
+		if (x + 1 < end) {
+			store_4(to, out, 0);
+			if (n == 4) {
+				store_4(to + dst_stride, out, 1);
+				store_4(to + 2 * dst_stride, out, 2);
+				store_4(to + 3 * dst_stride, out, 3);
+			}
+		} else {
+			uint8_t pixel[16];
+			_mm_storeu_si128((__m128i *)pixel, out);
+			for (int r = 0; r < n; r++, to += dst_stride)
+				memcpy(to, pixel + 4 * r, 3);
 		}
 	}
 }
@@ -83,44 +86,57 @@ static TARGET void NAMED(rows)(uint8_t *dst, const uint8_t *src, size_t stride, 
 	}
 }
 
-/* Samples of two rows side by side, as 16 bits each. */
-INLINE __m256i NAMED(pairs)(__m128i bytes) { return _mm256_cvtepu8_epi16(bytes); }
+/* Columns [x, x + 16 n) of two rows: sums of the high and of the low parts. */
+INLINE void NAMED(add_two)(int n, __m256i *high, __m256i *low, const uint8_t *a, const uint8_t *b, int32_t a_tap, int32_t b_tap) {
+	__m256i high_taps = _mm256_set1_epi32((int32_t)((uint32_t)(b_tap >> LOW_BITS) << 16 | (uint16_t)(a_tap >> LOW_BITS)));
+	__m256i low_taps = _mm256_set1_epi32((b_tap & LOW_MASK) << 16 | (a_tap & LOW_MASK));
+	UNROLL
+	for (int i = 0; i < n; i++) {
+		__m128i ones = _mm_loadu_si128((const __m128i *)(a + 16 * i)), others = _mm_loadu_si128((const __m128i *)(b + 16 * i));
+		__m256i left = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(ones, others));
+		__m256i right = _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(ones, others));
+		high[2 * i] = MULTIPLY_ADD(high[2 * i], left, high_taps);
+		low[2 * i] = MULTIPLY_ADD(low[2 * i], left, low_taps);
+		high[2 * i + 1] = MULTIPLY_ADD(high[2 * i + 1], right, high_taps);
+		low[2 * i + 1] = MULTIPLY_ADD(low[2 * i + 1], right, low_taps);
+	}
+}
+
+/* As many columns as n times 16, n at most 2 and known to the compiler. */
+INLINE void NAMED(some_columns)(int n, uint8_t *dst, int32_t *sums, size_t columns, const uint8_t *rows, const int32_t *taps,
+	int count, int first) {
+	__m256i high[4], low[4];
+	UNROLL
+	for (int i = 0; i < 2 * n; i++) {
+		high[i] = _mm256_setzero_si256();
+		low[i] = first ? _mm256_set1_epi32(HALF) : _mm256_loadu_si256((const __m256i *)sums + i);
+	}
+	int t = 0;
+	for (; t + 2 <= count; t += 2, rows += 2 * columns)
+		NAMED(add_two)(n, high, low, rows, rows + columns, taps[t], taps[t + 1]);
+	if (t < count)
+		NAMED(add_two)(n, high, low, rows, rows, taps[t], 0);
+	UNROLL
+	for (int i = 0; i < n; i++) {
+		__m256i left = NAMED(together)(high[2 * i], low[2 * i]), right = NAMED(together)(high[2 * i + 1], low[2 * i + 1]);
+		if (dst) {
+			__m256i out = _mm256_packs_epi32(_mm256_srai_epi32(left, PRECISION), _mm256_srai_epi32(right, PRECISION));
+			out = _mm256_permute4x64_epi64(out, 0xd8); /* packs_epi32 keeps to its halves */
+			_mm_storeu_si128((__m128i *)dst + i, _mm_packus_epi16(_mm256_castsi256_si128(out), _mm256_extracti128_si256(out, 1)));
+		} else {
+			_mm256_storeu_si256((__m256i *)sums + 2 * i, left);
+			_mm256_storeu_si256((__m256i *)sums + 2 * i + 1, right);
+		}
+	}
+}
 
 static TARGET void NAMED(columns)(uint8_t *dst, int32_t *sums, size_t columns, const uint8_t *rows, const int32_t *taps,
 	int count, int first) {
 	size_t x = 0;
-	for (; x + 16 <= columns; x += 16) {
-		__m256i high[2], low[2];
-		UNROLL
-		for (int i = 0; i < 2; i++) {
-			high[i] = _mm256_setzero_si256();
-			low[i] = first ? _mm256_set1_epi32(HALF) : _mm256_loadu_si256((const __m256i *)(sums + x + 8 * i));
-		}
-		const uint8_t *p = rows + x;
-		for (int t = 0; t < count; t += 2, p += 2 * columns) {
-			/* An odd row out is its own neighbour, with a tap of nothing. */
-			int alone = t + 1 == count;
-			int32_t tap = taps[t], next = alone ? 0 : taps[t + 1];
-			__m256i high_taps = _mm256_set1_epi32((int32_t)((uint32_t)(next >> LOW_BITS) << 16 | (uint16_t)(tap >> LOW_BITS)));
-			__m256i low_taps = _mm256_set1_epi32((next & LOW_MASK) << 16 | (tap & LOW_MASK));
-			__m128i a = _mm_loadu_si128((const __m128i *)p);
-			__m128i b = _mm_loadu_si128((const __m128i *)(alone ? p : p + columns));
-			__m256i left = NAMED(pairs)(_mm_unpacklo_epi8(a, b)), right = NAMED(pairs)(_mm_unpackhi_epi8(a, b));
-			high[0] = MULTIPLY_ADD(high[0], left, high_taps);
-			low[0] = MULTIPLY_ADD(low[0], left, low_taps);
-			high[1] = MULTIPLY_ADD(high[1], right, high_taps);
-			low[1] = MULTIPLY_ADD(low[1], right, low_taps);
-		}
-		__m256i left = NAMED(together)(high[0], low[0]), right = NAMED(together)(high[1], low[1]);
-		if (!dst) {
-			_mm256_storeu_si256((__m256i *)(sums + x), left);
-			_mm256_storeu_si256((__m256i *)(sums + x + 8), right);
-			continue;
-		}
-		__m256i out = _mm256_packs_epi32(_mm256_srai_epi32(left, PRECISION), _mm256_srai_epi32(right, PRECISION));
-		out = _mm256_permute4x64_epi64(out, 0xd8); /* packs_epi32 keeps to its halves */
-		_mm_storeu_si128((__m128i *)(dst + x), _mm_packus_epi16(_mm256_castsi256_si128(out), _mm256_extracti128_si256(out, 1)));
-	}
+	for (; x + 32 <= columns; x += 32)
+		NAMED(some_columns)(2, dst ? dst + x : NULL, sums + x, columns, rows + x, taps, count, first);
+	for (; x + 16 <= columns; x += 16)
+		NAMED(some_columns)(1, dst ? dst + x : NULL, sums + x, columns, rows + x, taps, count, first);
 	for (; x < columns; x++) {
 		uint32_t sum = first ? HALF : (uint32_t)sums[x];
 		for (int t = 0; t < count; t++)

@@ -10,6 +10,13 @@
 /* Sums in registers, not in an array. */
 #define UNROLL _Pragma("GCC unroll 4")
 
+/* Four bytes of an SSE register, of which i says. */
+#define store_4(to, from, i) \
+	do { \
+		uint32_t four = (uint32_t)_mm_extract_epi32(from, i); \
+		memcpy(to, &four, 4); \
+	} while (0)
+
 #define NAMED(x) x##_avx2
 #define TARGET __attribute__((target("avx2")))
 #define MULTIPLY_ADD(sums, a, b) _mm256_add_epi32(sums, _mm256_madd_epi16(a, b))
