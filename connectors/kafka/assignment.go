@@ -43,7 +43,7 @@ func (a *Assignment) Committed(ctx context.Context) (offset int64, metadata stri
 	wait, cancel := context.WithTimeout(ctx, unsettledWait)
 	defer cancel()
 	err = unsettledPace.Retry(wait, a.c.log, doing, func() error {
-		x := &offsetExchange{exchange: a.c.exchange(nil), group: a.c.cfg.Group, partition: a.Partition}
+		x := &offsetExchange{exchange: a.c.smallExchange(), group: a.c.cfg.Group, partition: a.Partition}
 		if _, err := a.c.roundTrip(ctx, 0, x); err != nil {
 			return err
 		}

@@ -35,6 +35,7 @@ type Client struct {
 	now       func() time.Time
 	metrics   *Metrics
 	joined    func(partitions int)
+	room      *Room
 	codec     compress.Compression
 	addr      net.Addr
 	tls       *tls.Config
@@ -73,6 +74,7 @@ func Dial(ctx context.Context, cfg Config, set Settings) (*Client, error) {
 		now:     set.Now,
 		metrics: set.Metrics,
 		joined:  set.Joined,
+		room:    set.Room,
 		codec:   codecs[cfg.Compression],
 		addr:    kafkago.TCP(cfg.Brokers...),
 		limits:  make(map[string]int),

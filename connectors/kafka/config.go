@@ -39,7 +39,7 @@ type Config struct {
 	TLS  TLS  `mapstructure:"tls"`
 	SASL SASL `mapstructure:"sasl"`
 
-	FetchMaxBytes int           `mapstructure:"fetch_max_bytes"` // one response for one partition
+	FetchMaxBytes int           `mapstructure:"fetch_max_bytes"` // one response for one partition, and less where Settings.Room is short
 	FetchMaxWait  time.Duration `mapstructure:"fetch_max_wait"`  // how long a broker holds an empty answer back
 	// RecordMaxBytes bounds the memory one record may take after decompression;
 	// what a longer one has beyond is cut off.
@@ -167,6 +167,8 @@ type Settings struct {
 	Now func() time.Time // nil: the clock
 	// Metrics may be nil.
 	Metrics *Metrics
+	// Room bounds what all Fetchers hold of answers together; nil: nothing does.
+	Room *Room
 	// Joined is told of each generation of the group how many partitions it
 	// gives to Consume, and −1 when it ends; nil: nobody asks.
 	Joined func(partitions int)

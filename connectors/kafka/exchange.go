@@ -6,31 +6,34 @@ import (
 	"io"
 	"math"
 
+	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/segmentio/kafka-go/protocol"
 )
 
-const (
-	// maxResponse is more than any broker sends for the limits that Config
-	// allows: what claims to be longer is not Kafka.
-	maxResponse = maxBytesLimit + 64<<20
-	readStep    = 1 << 20
-)
+// maxResponse is more than any broker sends for the limits that Config allows:
+// what claims to be longer is not Kafka.
+const maxResponse = maxBytesLimit + 64<<20
 
 // exchange is a request whose answer is read here instead of by kafka-go,
 // which calls that a raw exchange. Routing, encryption, authentication and the
 // request's encoding stay with kafka-go.
 //
-// The transport may go on reading after its caller has given up, so the
-// exchange owns its buffer until RoundTrip has returned without an error.
+// The transport may go on reading after its caller has given up: see
+// answerBuffer.
 type exchange struct {
 	clientID    string
 	correlation int32
 	version     int16
-	buf         []byte
+	into        *answerBuffer
 }
 
-func (c *Client) exchange(buf []byte) exchange {
-	return exchange{clientID: c.cfg.ClientID, correlation: c.correlation.Add(1), buf: buf}
+func (c *Client) exchange(into *answerBuffer) exchange {
+	return exchange{clientID: c.cfg.ClientID, correlation: c.correlation.Add(1), into: into}
+}
+
+// smallExchange is for answers of a few hundred bytes.
+func (c *Client) smallExchange() exchange {
+	return c.exchange(&answerBuffer{alloc: memory.NewGoAllocator()})
 }
 
 // call sends a request of a version that has no tagged fields and returns its
@@ -52,33 +55,14 @@ func (x *exchange) read(rw io.Reader) ([]byte, error) {
 	if n < 4 || n > maxResponse {
 		return nil, fmt.Errorf("a response of %d bytes: this is not a Kafka broker", n)
 	}
-	var err error
-	if x.buf, err = readGrowing(rw, x.buf[:0], int(n)); err != nil {
+	body, err := x.into.read(rw, int(n))
+	if err != nil {
 		return nil, err
 	}
-	if got := int32(binary.BigEndian.Uint32(x.buf)); got != x.correlation { //nolint:gosec // a signed field
+	if got := int32(binary.BigEndian.Uint32(body)); got != x.correlation { //nolint:gosec // a signed field
 		return nil, fmt.Errorf("response %d came for request %d", got, x.correlation)
 	}
-	return x.buf[4:], nil
-}
-
-// readGrowing reads n bytes into buf, believing in at most readStep of them
-// before they are there.
-func readGrowing(r io.Reader, buf []byte, n int) ([]byte, error) {
-	for len(buf) < n {
-		at := len(buf)
-		step := min(n-at, max(readStep, at, cap(buf)-at))
-		if cap(buf)-at < step {
-			grown := make([]byte, at, at+step)
-			copy(grown, buf)
-			buf = grown
-		}
-		buf = buf[:at+step]
-		if _, err := io.ReadFull(r, buf[at:]); err != nil {
-			return buf[:at], err
-		}
-	}
-	return buf, nil
+	return body[4:], nil
 }
 
 // wire reads Kafka's fixed-size fields; after a fault it reads zeros.

@@ -87,6 +87,10 @@ func (f *fetchExchange) RawExchange(rw io.ReadWriter) (protocol.Message, error) 
 	if f.version < minFetchVersion || f.version > maxFetchVersion {
 		return nil, fmt.Errorf("fetch version %d: brokers of Kafka 0.11 or later are needed", f.version)
 	}
+	if err := f.into.begin(); err != nil {
+		return nil, err
+	}
+	defer f.into.end()
 	body, err := f.call(rw, &f.request)
 	if err != nil {
 		return nil, err

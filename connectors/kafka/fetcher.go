@@ -38,14 +38,16 @@ type Limits struct {
 
 // Fetcher reads one partition at read_committed: what transactions aborted
 // and what brokers write for themselves never shows. It holds one response of
-// Config.FetchMaxBytes and one record. It is for one goroutine.
+// Config.FetchMaxBytes, or of its share of Settings.Room, and one record. It is
+// for one goroutine. Close it.
 type Fetcher struct {
 	c     *Client
 	p     schemas.Partition
 	alloc memory.Allocator
 	lim   Limits
 
-	buf []byte // the response; rest and batch borrow from it
+	answer *answerBuffer // the response, or room for it; rest and batch borrow from it
+	needs  int64         // what the last response took beyond our share; 0: it did not
 
 	end      int64 // End of the batch handed out last
 	next     int64 // offsets below are delivered, or hold nothing
@@ -66,7 +68,66 @@ type pending struct {
 
 // NewFetcher returns a reader of p that makes its batches with alloc.
 func (c *Client) NewFetcher(p schemas.Partition, alloc memory.Allocator, lim Limits) *Fetcher {
+	c.room.enter(1)
 	return &Fetcher{c: c, p: p, alloc: alloc, lim: lim, end: -1}
+}
+
+// Close frees what the Fetcher holds. Its batches stay.
+func (f *Fetcher) Close() {
+	f.seek(-1)
+	f.c.room.enter(-1)
+}
+
+// Reserve waits for room for the next response, unless the last one is not
+// read to its end. Wait does so, too: who calls Reserve before waits here for
+// others, and there for the broker alone.
+func (f *Fetcher) Reserve(ctx context.Context) error {
+	if f.answer != nil {
+		return nil
+	}
+	n := f.c.room.share(int64(f.c.cfg.FetchMaxBytes)+answerOverhead, f.needs)
+	if err := f.c.room.acquire(ctx, n); err != nil {
+		return context.Cause(ctx)
+	}
+	f.answer = &answerBuffer{room: f.c.room, alloc: f.alloc, held: n}
+	return nil
+}
+
+// Wait waits for records at from, and returns how many bytes of keys, values
+// and headers the next batch has at most; 0 when nothing has arrived within
+// FetchMaxWait. Its errors are Next's.
+func (f *Fetcher) Wait(ctx context.Context, from int64) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, context.Cause(ctx)
+	}
+	if from != f.end {
+		f.seek(from)
+	}
+	filled := 0
+	if f.drained() && f.next == from {
+		if err := f.fill(ctx); err != nil {
+			return 0, err
+		}
+		filled = len(f.rest)
+	}
+	some, err := f.peek()
+	switch {
+	case some:
+		return max(f.lim.MaxBytes, sizeOf(f.pending.Record)), nil
+	case err != nil:
+		f.forget()
+		if f.next > from {
+			return 1, nil // the gap goes first; the fault shows again in the next response
+		}
+		return 0, classify(ctx, "reading "+f.p.String(), err)
+	case f.next > from:
+		return 1, nil
+	case filled > 0:
+		// Without this the caller would ask again at once, for ever.
+		return 0, &stages.Transient{Err: fmt.Errorf("kafka: fetching %s: %d bytes hold no whole batch at offset %d", f.p, filled, from)}
+	}
+	f.forget()
+	return 0, nil
 }
 
 // Next returns the batch of offsets [from, End) with End ≤ cut (no cut when
@@ -83,33 +144,14 @@ func (f *Fetcher) Next(ctx context.Context, from, cut int64) (*schemas.Batch, er
 	if cut >= 0 && cut <= from {
 		return nil, fmt.Errorf("kafka: %s: cut %d is not after offset %d", f.p, cut, from)
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, context.Cause(ctx)
-	}
-	if from != f.end {
-		f.seek(from)
-	}
-	filled := 0
-	if f.drained() {
-		if err := f.fill(ctx); err != nil {
-			return nil, err
-		}
-		filled = len(f.rest)
+	if some, err := f.Wait(ctx, from); err != nil || some == 0 {
+		return nil, err // nothing has arrived, which is no fault
 	}
 	rows := newRows(f.alloc)
 	defer rows.release()
-	end, err := f.collect(ctx, rows, cut)
-	if err != nil {
-		// The rows are dropped, so the position has to go back to them.
-		f.seek(-1)
-		return nil, err
-	}
-	if end == from && rows.n == 0 {
-		if filled > 0 {
-			// Without this the caller would ask again at once, for ever.
-			return nil, &stages.Transient{Err: fmt.Errorf("kafka: fetching %s: %d bytes hold no whole batch at offset %d", f.p, filled, from)}
-		}
-		return nil, nil //nolint:nilnil // nothing has arrived, which is no fault
+	end := f.collect(rows, cut)
+	if f.drained() {
+		f.forget()
 	}
 	f.end = end
 	b := schemas.NewBatch(f.p, schemas.OffsetRange{First: from, End: end}, rows.record())
@@ -117,11 +159,18 @@ func (f *Fetcher) Next(ctx context.Context, from, cut int64) (*schemas.Batch, er
 	return b, nil
 }
 
-// seek forgets the response.
+// seek goes elsewhere.
 func (f *Fetcher) seek(to int64) {
+	f.forget()
+	f.end, f.next = to, to
+}
+
+// forget frees the response.
+func (f *Fetcher) forget() {
 	f.closeBatch()
 	f.rest = nil
-	f.end, f.next = to, to
+	f.answer.free()
+	f.answer = nil
 }
 
 func (f *Fetcher) closeBatch() {
@@ -137,30 +186,24 @@ func (f *Fetcher) drained() bool { return f.pending == nil && f.records == nil &
 
 // collect moves records from the response into rows, up to the limits, and
 // returns the end of the range they cover.
-func (f *Fetcher) collect(ctx context.Context, rows *rows, cut int64) (int64, error) {
+func (f *Fetcher) collect(rows *rows, cut int64) int64 {
 	size := 0
 	for {
-		ok, err := f.peek()
+		some, err := f.peek()
 		if err != nil {
 			f.rest = nil
-			if rows.n > 0 {
-				return f.next, nil // what is good goes first; the fault shows again in the next response
-			}
-			return 0, classify(ctx, "reading "+f.p.String(), err)
+			return f.next // what is good goes first; the fault shows again in the next response
 		}
-		if cut >= 0 && (f.next >= cut || ok && f.pending.Offset >= cut) {
-			return cut, nil
+		if cut >= 0 && (f.next >= cut || some && f.pending.Offset >= cut) {
+			return cut
 		}
-		if !ok {
-			return f.next, nil
+		if !some {
+			return f.next
 		}
 		r := f.pending.Record
-		n := len(r.Key) + len(r.Value)
-		for _, h := range r.Headers {
-			n += len(h.Key) + len(h.Value)
-		}
+		n := sizeOf(r)
 		if rows.n > 0 && (rows.n >= f.lim.MaxRows || size+n > f.lim.MaxBytes) {
-			return r.Offset, nil
+			return r.Offset
 		}
 		if rows.n == 0 {
 			// One allocation for most batches: growing by doubling copies
@@ -173,6 +216,15 @@ func (f *Fetcher) collect(ctx context.Context, rows *rows, cut int64) (int64, er
 		f.next = f.pending.end
 		f.pending = nil
 	}
+}
+
+// sizeOf counts what Limits.MaxBytes bounds.
+func sizeOf(r recordset.Record) int {
+	n := len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		n += len(h.Key) + len(h.Value)
+	}
+	return n
 }
 
 // peek makes the next record at or after f.next pending, passing over
@@ -264,20 +316,47 @@ func (f *Fetcher) unreadable(err error) {
 	}
 }
 
-// fill asks the leader for what follows f.next.
+// answerOverhead is more than a response has beside its records, unless very
+// many transactions were aborted.
+const answerOverhead = 4 << 10
+
+// fill asks the leader for what follows f.next. Nothing comes of it, and
+// f.needs is set, when the response finds no room.
 func (f *Fetcher) fill(ctx context.Context) error {
+	if err := f.Reserve(ctx); err != nil {
+		return err
+	}
 	cfg := &f.c.cfg
-	wait := int32(cfg.FetchMaxWait.Milliseconds())                                          //nolint:gosec // validated
-	x := newFetchExchange(f.c.exchange(f.buf), f.p, f.next, wait, int32(cfg.FetchMaxBytes)) //nolint:gosec // validated
-	f.buf = nil                                                                             // the exchange may outlive this call
+	limit := cfg.FetchMaxBytes
+	if f.c.room != nil {
+		limit = int(max(1, min(int64(limit), f.answer.held-answerOverhead)))
+	}
+	wait := int32(cfg.FetchMaxWait.Milliseconds())                                 //nolint:gosec // validated
+	x := newFetchExchange(f.c.exchange(f.answer), f.p, f.next, wait, int32(limit)) //nolint:gosec // validated
 	doing := fmt.Sprintf("fetching %s at offset %d", f.p, f.next)
-	if _, err := f.c.roundTrip(ctx, cfg.FetchMaxWait, x); err != nil {
+	_, err := f.c.roundTrip(ctx, cfg.FetchMaxWait, x)
+	share := f.c.room.share(int64(cfg.FetchMaxBytes)+answerOverhead, 0)
+	if large := (*noRoomError)(nil); errors.As(err, &large) {
+		f.forget()
+		f.needs = large.bytes
+		return nil
+	}
+	if err != nil {
+		f.forget()
 		return classify(ctx, doing, err)
 	}
-	if cap(x.buf) <= cfg.FetchMaxBytes+readStep {
-		f.buf = x.buf // one huge batch shall not be paid for ever after
+	if f.needs = f.answer.held; f.needs <= share {
+		f.needs = 0
 	}
-	a := x.answer
+	if err := f.accept(ctx, doing, x.answer); err != nil {
+		f.forget()
+		return err
+	}
+	return nil
+}
+
+// accept makes an answer the response that is read.
+func (f *Fetcher) accept(ctx context.Context, doing string, a fetchAnswer) error {
 	for _, code := range []int16{a.code, a.partCode} {
 		switch {
 		case kafkago.Error(code) == kafkago.OffsetOutOfRange:

@@ -61,7 +61,7 @@ func parseHeartbeat(b []byte, version int16) (int16, error) {
 func (c *Client) heartbeat(ctx context.Context, generation int32, member string) error {
 	const doing = "sending a heartbeat"
 	h := &heartbeatExchange{
-		exchange: c.exchange(nil),
+		exchange: c.smallExchange(),
 		request:  heartbeat.Request{GroupID: c.cfg.Group, GenerationID: generation, MemberID: member},
 	}
 	if _, err := c.roundTrip(ctx, 0, h); err != nil {

@@ -3,7 +3,6 @@ package arena
 import (
 	"math/bits"
 	"sync"
-	"unsafe"
 
 	"github.com/apache/arrow/go/v15/arrow/memory"
 )
@@ -53,7 +52,7 @@ func (a *Allocator) Allocate(size int) []byte {
 			return a.small.Allocate(size) // slower, and as good
 		}
 	}
-	a.used[unsafe.SliceData(block)] = block
+	a.used[&block[0]] = block
 	return block[:size:size]
 }
 
@@ -80,7 +79,7 @@ func (a *Allocator) Free(b []byte) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	delete(a.used, unsafe.SliceData(block))
+	delete(a.used, &block[0])
 	for size, ready := range a.free {
 		// What other sizes hold makes room: they may never be asked for again.
 		for size != len(block) && len(ready) > 0 && a.idle+len(block) > kept {
@@ -100,14 +99,17 @@ func (a *Allocator) Free(b []byte) {
 
 // blockOf returns the block that b is the beginning of; nil when it is Go's.
 func (a *Allocator) blockOf(b []byte) []byte {
+	if cap(b) == 0 {
+		return nil
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.used[unsafe.SliceData(b)]
+	return a.used[&b[:1][0]]
 }
 
 // classOf rounds a size up to one of four steps between two powers of two, so
 // that at most a fifth of a block is wasted.
 func classOf(size int) int {
-	step := 1 << (bits.Len(uint(size-1)) - 3) //nolint:gosec // positive
+	step := 1 << (bits.Len(uint(size-1)) - 3)
 	return (size + step - 1) &^ (step - 1)
 }
