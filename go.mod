@@ -10,6 +10,7 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0 // near duplicates: hashes of word pairs
 	github.com/clipperhouse/uax29/v2 v2.7.0 // near duplicates: words by Unicode's rules
 	github.com/go-viper/mapstructure/v2 v2.5.0 // viper's decoder: hooks for errors that show key and value
+	github.com/google/pprof v0.0.0-20261016150608-1facf8f91b50 // bench: reads its own profiles
 	github.com/hashicorp/golang-lru/v2 v2.0.7 // scaled images by digest
 	github.com/invopop/jsonschema v0.14.0 // JSON Schema files from the Go types
 	github.com/klauspost/compress v1.20.3 // Kafka's codecs with bounded memory
@@ -26,7 +27,6 @@ require (
 	github.com/twmb/franz-go/pkg/kadm v1.19.0 // tests: admin calls of that client
 	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c // the embedded Kafka
 	github.com/twmb/franz-go/pkg/kmsg v1.14.0 // the embedded Kafka's requests
-	github.com/viterin/vek v0.4.3 // SIMD distances to centroids
 	github.com/yalue/onnxruntime_go v1.35.0 // ONNX Runtime
 	go.opentelemetry.io/otel v1.47.0 // traces
 	go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp v1.47.0 // traces: OTLP
@@ -86,7 +86,6 @@ require (
 	github.com/bahlo/generic-list-go v0.2.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/buger/jsonparser v1.6.1 // indirect
-	github.com/chewxy/math32 v1.11.1 // indirect
 	github.com/cncf/xds/go v0.0.0-20260202195803-dba9d589def2 // indirect
 	github.com/envoyproxy/go-control-plane/envoy v1.39.0 // indirect
 	github.com/envoyproxy/protoc-gen-validate v1.3.3 // indirect
@@ -125,7 +124,6 @@ require (
 	github.com/spf13/pflag v1.1.0 // indirect
 	github.com/spiffe/go-spiffe/v2 v2.8.1 // indirect
 	github.com/subosito/gotenv v1.6.0 // indirect
-	github.com/viterin/partial v1.1.0 // indirect
 	github.com/xdg-go/scram v1.4.0 // indirect
 	github.com/xdg-go/stringprep v1.0.4 // indirect
 	github.com/yuin/gopher-lua v1.1.2 // indirect

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/itrstream/itrstream/stages"
+	"github.com/itrstream/itrstream/stages/cluster/internal/vectors"
 )
 
 // planSample adds pairs to the sample: while it fits all of them, and then in
@@ -77,25 +78,26 @@ func (s *Stage) initialise(ctx context.Context, set *centroids) (*centroids, err
 			s.settings.Log.WarnContext(ctx, "the lease for the first centroids was not given back; it ends by itself", "stage", "cluster", "error", err)
 		}
 	}()
-	points, err := s.members(ctx, set)
+	points, xs, err := s.members(ctx, set)
 	if err != nil {
 		return nil, err
 	}
-	means, err := s.firstMeans(ctx, points, renew)
+	means, err := s.firstMeans(ctx, points, xs, renew)
 	if err != nil || means == nil {
 		return set, err
 	}
 	if ok, err := s.settings.Store.Lease(ctx, s.holder, freezeFor, true); err != nil || !ok {
 		return set, err
 	}
-	return s.install(ctx, set, points, means)
+	return s.install(ctx, set, points, xs, means)
 }
 
-// members reads the sample. A slot may be newer than the totals say; the tag
-// of the totals decides at the end.
-func (s *Stage) members(ctx context.Context, set *centroids) ([]pair, error) {
+// members reads the sample, and its vectors into one matrix. A slot may be
+// newer than the totals say; the tag of the totals decides at the end.
+func (s *Stage) members(ctx context.Context, set *centroids) (points []pair, xs vectors.Matrix, err error) {
 	n := int(min(set.sample.count, s.slots())) //nolint:gosec // bounded by slots
-	points := make([]pair, 0, n)
+	points = make([]pair, 0, n)
+	xs = vectors.Matrix{Values: make([]float32, 0, n*s.settings.Dim), Dim: s.settings.Dim}
 	for from := 0; from < n; from += slotsAtOnce {
 		var at []int
 		for i := from; i < min(n, from+slotsAtOnce); i++ {
@@ -103,7 +105,7 @@ func (s *Stage) members(ctx context.Context, set *centroids) ([]pair, error) {
 		}
 		values, err := s.settings.Store.Slots(ctx, at)
 		if err != nil {
-			return nil, fmt.Errorf("cluster: read the sample: %w", err)
+			return nil, xs, fmt.Errorf("cluster: read the sample: %w", err)
 		}
 		for _, v := range values {
 			if v == nil { // somebody else has just installed centroids
@@ -111,17 +113,22 @@ func (s *Stage) members(ctx context.Context, set *centroids) ([]pair, error) {
 			}
 			p, err := decodeMember(v, s.settings.Dim)
 			if err != nil {
-				return nil, err
+				return nil, xs, err
 			}
-			p.norm = normSquared(p.x)
+			p.row = len(points)
+			xs.Values = append(xs.Values, p.x...)
+			p.x = xs.At(p.row)
 			points = append(points, *p)
 		}
 	}
-	return points, nil
+	for i, norm := range xs.Norms() {
+		points[i].norm = norm
+	}
+	return points, xs, nil
 }
 
 // firstMeans runs k-means and keeps the lease; nil when the lease is lost.
-func (s *Stage) firstMeans(ctx context.Context, points []pair, renew func(context.Context) (bool, error)) ([][]float32, error) {
+func (s *Stage) firstMeans(ctx context.Context, points []pair, xs vectors.Matrix, renew func(context.Context) (bool, error)) ([][]float32, error) {
 	if len(points) == 0 {
 		return nil, nil
 	}
@@ -135,9 +142,9 @@ func (s *Stage) firstMeans(ctx context.Context, points []pair, renew func(contex
 		}
 		return true, ctx.Err()
 	}
-	xs, norms := make([][]float32, len(points)), make([]float32, len(points))
+	norms := make([]float32, len(points))
 	for i := range points {
-		xs[i], norms[i] = points[i].x, points[i].norm
+		norms[i] = points[i].norm
 	}
 	random := rand.New(rand.NewPCG(s.uint64N(1<<63), s.uint64N(1<<63))) //nolint:gosec // for sampling
 	means, err := kmeans(xs, norms, s.config.K, random, tick)
@@ -149,7 +156,7 @@ func (s *Stage) firstMeans(ctx context.Context, points []pair, renew func(contex
 
 // install puts the means into the store, with everything that was sampled up
 // to now. The sample is frozen.
-func (s *Stage) install(ctx context.Context, before *centroids, points []pair, means [][]float32) (*centroids, error) {
+func (s *Stage) install(ctx context.Context, before *centroids, points []pair, xs vectors.Matrix, means [][]float32) (*centroids, error) {
 	giveBack, err := s.takeTurn(ctx)
 	if err != nil {
 		return nil, err
@@ -164,7 +171,7 @@ func (s *Stage) install(ctx context.Context, before *centroids, points []pair, m
 		return set, nil
 	}
 	if set.sample.tag != before.sample.tag {
-		if points, err = s.members(ctx, set); err != nil {
+		if points, xs, err = s.members(ctx, set); err != nil {
 			return nil, err
 		}
 	}
@@ -172,7 +179,7 @@ func (s *Stage) install(ctx context.Context, before *centroids, points []pair, m
 		s.doubt()
 		return set, nil
 	}
-	request, err := s.first(set, points, means)
+	request, err := s.first(set, points, xs, means)
 	if err != nil {
 		return nil, err
 	}
@@ -197,21 +204,11 @@ func (s *Stage) install(ctx context.Context, before *centroids, points []pair, m
 
 // first makes rows that hold everything the sample's totals count, also what
 // the reservoir has dropped: each member stands for as many pairs as it takes.
-func (s *Stage) first(set *centroids, points []pair, means [][]float32) (InitRequest, error) {
+func (s *Stage) first(set *centroids, points []pair, xs vectors.Matrix, means [][]float32) (InitRequest, error) {
 	clock := set.pairs
-	xs, norms := make([][]float32, len(points)), make([]float32, len(points))
-	for i := range points {
-		xs[i], norms[i] = points[i].x, points[i].norm
-	}
-	half := make([]float32, len(means))
-	for j, m := range means {
-		half[j] = normSquared(m) / 2
-	}
-	out := make([]match, len(points))
-	nearest(xs, means, norms, half, out)
 	added := make([]sums, len(means))
-	for i := range points {
-		added[out[i].at].add(&points[i], out[i].distance, clock)
+	for i, m := range nearestAll(xs, means) {
+		added[m.At].add(&points[i], distance(points[i].norm, m.Score), clock)
 	}
 
 	request := InitRequest{Incarnation: set.incarnation, Expect: set.sample.tag[:], Rows: make(map[string][]byte)}

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/itrstream/itrstream/stages/cluster/internal/vectors"
 )
 
 // centroids are all centroids as one process last saw them. They are shared
@@ -15,7 +17,6 @@ type centroids struct {
 	version, pairs int64
 	// ledger is nil before the first centroids, sample before the first pair.
 	ledger, sample *totals
-	rows           map[string]*row
 	// loaded is when everything was last known to be as the store has it. It
 	// is read in one step; whole says that every fold since was our own.
 	loaded time.Time
@@ -23,10 +24,11 @@ type centroids struct {
 	// stale asks for a read before the next use.
 	stale bool
 
-	// What nearest reads, in the order of ids.
-	ids   []string
-	means [][]float32
-	half  []float32
+	// rows are in the order of their ids; at says where which is.
+	ids    []string
+	at     map[string]int
+	rows   []*row
+	panels *vectors.Panels
 }
 
 func decodeState(st State, dim int, now time.Time) (*centroids, error) {
@@ -42,28 +44,39 @@ func decodeState(st State, dim int, now time.Time) (*centroids, error) {
 			return nil, err
 		}
 	}
-	c.rows = make(map[string]*row, len(st.Rows))
+	rows := make(map[string]*row, len(st.Rows))
 	for id, b := range st.Rows {
-		if c.rows[id], err = decodeRow(b, dim); err != nil {
+		if rows[id], err = decodeRow(b, dim); err != nil {
 			return nil, fmt.Errorf("%w (cluster %s)", err, id)
 		}
 	}
+	c.index(rows)
 	if (c.ledger != nil) != (len(c.rows) > 0) {
 		return nil, fmt.Errorf("cluster: the store has a ledger: %t, but %d centroids: a key is gone; set maxmemory-policy noeviction, and restore the keys or choose a new namespace",
 			c.ledger != nil, len(c.rows))
 	}
-	c.index()
 	return c, nil
 }
 
-func (c *centroids) index() {
-	c.ids = slices.Sorted(maps.Keys(c.rows))
-	c.means = make([][]float32, len(c.ids))
-	c.half = make([]float32, len(c.ids))
+func (c *centroids) index(rows map[string]*row) {
+	c.ids = slices.Sorted(maps.Keys(rows))
+	c.at = make(map[string]int, len(rows))
+	c.rows = make([]*row, len(rows))
+	means := make([][]float32, len(rows))
+	dim := 0
 	for i, id := range c.ids {
-		c.means[i] = c.rows[id].mean
-		c.half[i] = normSquared(c.means[i]) / 2
+		c.at[id], c.rows[i], means[i] = i, rows[id], rows[id].mean
+		dim = len(means[i])
 	}
+	c.panels = vectors.NewPanels(dim, means)
+}
+
+// row returns a centroid, and nil where it is gone.
+func (c *centroids) row(id string) *row {
+	if i, ok := c.at[id]; ok {
+		return c.rows[i]
+	}
+	return nil
 }
 
 // sampling says that there are no centroids yet.
@@ -77,15 +90,29 @@ func (c *centroids) usable(incarnation string) bool {
 // with returns a copy in which some rows differ; a nil row is gone.
 func (c *centroids) with(changed map[string]*row) *centroids {
 	next := *c
-	next.rows = maps.Clone(c.rows)
+	next.rows = slices.Clone(c.rows)
+	moved := make(map[int][]float32, len(changed))
 	for id, r := range changed {
-		if r == nil {
-			delete(next.rows, id)
-		} else {
-			next.rows[id] = r
+		i, ok := c.at[id]
+		if !ok || r == nil {
+			return c.replanted(changed)
 		}
+		next.rows[i], moved[i] = r, r.mean
 	}
-	next.index()
+	next.panels = c.panels.With(moved)
+	return &next
+}
+
+// replanted does so where rows come or go.
+func (c *centroids) replanted(changed map[string]*row) *centroids {
+	next := *c
+	rows := make(map[string]*row, len(c.rows))
+	for i, id := range c.ids {
+		rows[id] = c.rows[i]
+	}
+	maps.Copy(rows, changed)
+	maps.DeleteFunc(rows, func(_ string, r *row) bool { return r == nil })
+	next.index(rows)
 	return &next
 }
 

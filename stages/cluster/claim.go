@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/itrstream/itrstream/schemas"
+	"github.com/itrstream/itrstream/stages/cluster/internal/vectors"
 )
 
 // Position is where Kafka stands on a partition.
@@ -144,7 +145,7 @@ func (c *Claim) Recall(ctx context.Context, b *schemas.Batch) error {
 	if b.Partition != c.partition || b.Offsets.End > c.cursor {
 		return fmt.Errorf("cluster: recall %s with the cursor of %s at %d", fieldOf(b.Partition, b.Offsets), c.partition, c.cursor)
 	}
-	pairs, err := readPairs(b, c.stage.settings.Dim)
+	pairs, xs, err := readPairs(b, c.stage.settings.Dim)
 	if err != nil {
 		return err
 	}
@@ -161,7 +162,7 @@ func (c *Claim) Recall(ctx context.Context, b *schemas.Batch) error {
 			fresh = append(fresh, i)
 		}
 	}
-	if err := c.reassign(ctx, pairs, as, fresh); err != nil {
+	if err := c.reassign(ctx, xs, pairs, as, fresh); err != nil {
 		return err
 	}
 	b.Events = nil
@@ -174,7 +175,7 @@ func (c *Claim) Recall(ctx context.Context, b *schemas.Batch) error {
 	return nil
 }
 
-func (c *Claim) reassign(ctx context.Context, pairs []pair, as []assignment, fresh []int) error {
+func (c *Claim) reassign(ctx context.Context, xs vectors.Matrix, pairs []pair, as []assignment, fresh []int) error {
 	if len(fresh) == 0 {
 		return nil
 	}
@@ -188,7 +189,7 @@ func (c *Claim) reassign(ctx context.Context, pairs []pair, as []assignment, fre
 		}
 		return nil
 	}
-	set.assign(pairs, as, fresh)
+	set.assign(xs, pairs, as, fresh)
 	for _, i := range fresh {
 		as[i].status = schemas.ClusterReassigned
 	}

@@ -3,6 +3,7 @@ package cluster
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 )
 
 func appendFloat64(b []byte, f float64) []byte {
@@ -18,10 +19,12 @@ func appendString(b []byte, s string) []byte {
 }
 
 func appendFloats(b []byte, xs []float32) []byte {
-	for _, x := range xs {
-		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
+	b = slices.Grow(b, 4*len(xs))
+	to := b[len(b) : len(b)+4*len(xs)]
+	for i, x := range xs {
+		binary.LittleEndian.PutUint32(to[4*i:], math.Float32bits(x))
 	}
-	return b
+	return b[:len(b)+len(to)]
 }
 
 // decoder reads little-endian values until the first fault, which stays; what

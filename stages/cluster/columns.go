@@ -10,13 +10,14 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/memory"
 
 	"github.com/itrstream/itrstream/schemas"
+	"github.com/itrstream/itrstream/stages/cluster/internal/vectors"
 )
 
 // pair is one row of Pairs that has an embedding.
 type pair struct {
 	row      int // in Pairs
 	key      pairKey
-	x        []float32 // borrowed from the batch
+	x        []float32 // that row, borrowed
 	norm     float32   // ‖x‖²
 	label    int       // relation with the highest score; −1 without scores
 	post     string    // "" when unknown or too long to keep
@@ -26,21 +27,24 @@ type pair struct {
 // normTolerance is how far ‖x‖² may be from 1: float16 rounding, no more.
 const normTolerance = 1e-2
 
-// readPairs returns the pairs of b that have an embedding, in order. Their
-// vectors are views into the batch.
-func readPairs(b *schemas.Batch, dim int) ([]pair, error) {
+// readPairs returns the pairs of b that have an embedding, in order, and the
+// embeddings of all rows. These are views into the batch.
+func readPairs(b *schemas.Batch, dim int) ([]pair, vectors.Matrix, error) {
+	none := vectors.Matrix{Dim: dim}
 	rec := b.Pairs()
 	if rec == nil || rec.NumRows() == 0 {
-		return nil, nil
+		return nil, none, nil
 	}
 	if !schemas.Has(rec, schemas.PairEmbedding) {
-		return nil, fmt.Errorf("cluster: batch %s %s has pairs but no embeddings: infer must run first", b.Partition, b.Offsets)
+		return nil, none, fmt.Errorf("cluster: batch %s %s has pairs but no embeddings: infer must run first", b.Partition, b.Offsets)
 	}
 	embeddings := schemas.Col[*array.FixedSizeList](rec, schemas.PairEmbedding)
-	xs, width := floats(embeddings)
+	values, width := floats(embeddings)
 	if width != dim {
-		return nil, fmt.Errorf("cluster: embeddings of width %d where the model has %d", width, dim)
+		return nil, none, fmt.Errorf("cluster: embeddings of width %d where the model has %d", width, dim)
 	}
+	xs := vectors.Matrix{Values: values, Dim: dim}
+	norms := xs.Norms()
 	var scores *array.FixedSizeList
 	var ps []float32
 	if schemas.Has(rec, schemas.PairScores) {
@@ -64,11 +68,12 @@ func readPairs(b *schemas.Batch, dim int) ([]pair, error) {
 		p := pair{
 			row:   i,
 			key:   pairKey{offset: offsets.Value(post), image: images.Value(i)},
-			x:     xs[i*dim : (i+1)*dim : (i+1)*dim],
+			x:     xs.At(i),
+			norm:  norms[i],
 			label: -1,
 		}
-		if p.norm = normSquared(p.x); !(math.Abs(float64(p.norm)-1) <= normTolerance) {
-			return nil, fmt.Errorf("cluster: the embedding of offset %d of %s, image %d, has squared length %g instead of 1: the model bundle or the accelerator is broken",
+		if !(math.Abs(float64(p.norm)-1) <= normTolerance) {
+			return nil, none, fmt.Errorf("cluster: the embedding of offset %d of %s, image %d, has squared length %g instead of 1: the model bundle or the accelerator is broken",
 				p.key.offset, b.Partition, p.key.image, p.norm)
 		}
 		if scores != nil && !scores.IsNull(i) {
@@ -81,7 +86,7 @@ func readPairs(b *schemas.Batch, dim int) ([]pair, error) {
 		p.checksum = schemas.PairChecksum(b.Partition, p.key.offset, p.key.image)
 		pairs = append(pairs, p)
 	}
-	return pairs, nil
+	return pairs, xs, nil
 }
 
 // floats returns the values of a list column, row after row. ListValues

@@ -18,8 +18,8 @@ func Named(st State, dim int) (posts []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, id := range set.ids {
-		posts = append(posts, set.rows[id].representatives()...)
+	for _, r := range set.rows {
+		posts = append(posts, r.representatives()...)
 	}
 	return posts, nil
 }
@@ -85,7 +85,8 @@ func (d deleted) strip(r *row) *row {
 func (f *fold) touched(p *plan, set *centroids, added map[string]*sums) []string {
 	ids := slices.Collect(maps.Keys(added))
 	if len(f.deleted) > 0 {
-		for id, r := range set.rows {
+		for i, r := range set.rows {
+			id := set.ids[i]
 			_, retired := p.rows[id]
 			if added[id] == nil && !retired && f.deleted.hits(r) {
 				ids = append(ids, id)
@@ -125,7 +126,7 @@ func (c *Claim) events(ctx context.Context, r *record) ([]schemas.ClusterEvent, 
 		if err != nil {
 			return nil, err
 		}
-		if r := set.rows[events[i].Cluster]; r != nil {
+		if r := set.row(events[i].Cluster); r != nil {
 			events[i].Representatives = r.representatives()
 		}
 	}

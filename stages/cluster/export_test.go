@@ -2,7 +2,10 @@ package cluster
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
+
+	"github.com/itrstream/itrstream/stages/cluster/internal/vectors"
 )
 
 // Folded is what a record says of one pair.
@@ -31,29 +34,28 @@ func MeansOf(st State, dim int) (map[string][]float32, error) {
 		return nil, err
 	}
 	means := make(map[string][]float32, len(set.rows))
-	for id, r := range set.rows {
-		means[id] = r.mean
+	for i, r := range set.rows {
+		means[set.ids[i]] = r.mean
 	}
 	return means, nil
 }
 
 // BatchKMeans is k-means over everything at once.
 func BatchKMeans(xs [][]float32, k int, random *rand.Rand) ([][]float32, error) {
-	return kmeans(xs, normsOf(xs), k, random, func() (bool, error) { return true, nil })
+	m := matrixOf(xs)
+	return kmeans(m, m.Norms(), k, random, func() (bool, error) { return true, nil })
 }
 
 // SSE sums the squared distances to the nearest mean.
 func SSE(xs, means [][]float32) (sum float64) {
-	for _, m := range nearestAll(xs, means, normsOf(xs)) {
-		sum += float64(m.distance)
+	m := matrixOf(xs)
+	norms := m.Norms()
+	for i, n := range nearestAll(m, means) {
+		sum += float64(distance(norms[i], n.Score))
 	}
 	return sum
 }
 
-func normsOf(xs [][]float32) []float32 {
-	norms := make([]float32, len(xs))
-	for i, x := range xs {
-		norms[i] = normSquared(x)
-	}
-	return norms
+func matrixOf(xs [][]float32) vectors.Matrix {
+	return vectors.Matrix{Values: slices.Concat(xs...), Dim: len(xs[0])}
 }

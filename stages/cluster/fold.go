@@ -8,6 +8,7 @@ import (
 
 	"github.com/itrstream/itrstream/schemas"
 	"github.com/itrstream/itrstream/stages"
+	"github.com/itrstream/itrstream/stages/cluster/internal/vectors"
 )
 
 // Fold assigns a batch that starts at the cursor, moves the centroids, and
@@ -21,12 +22,12 @@ func (c *Claim) Fold(ctx context.Context, b *schemas.Batch) error {
 	if b.Partition != c.partition || b.Offsets.First != c.cursor || b.Offsets.End <= b.Offsets.First {
 		return fmt.Errorf("cluster: fold %s with the cursor of %s at %d", fieldOf(b.Partition, b.Offsets), c.partition, c.cursor)
 	}
-	pairs, err := readPairs(b, c.stage.settings.Dim)
+	pairs, xs, err := readPairs(b, c.stage.settings.Dim)
 	if err != nil {
 		return err
 	}
 	f := &fold{
-		claim: c, stage: c.stage, span: b.Offsets, pairs: pairs, as: make([]assignment, len(pairs)),
+		claim: c, stage: c.stage, span: b.Offsets, pairs: pairs, xs: xs, as: make([]assignment, len(pairs)),
 		deleted: readDeleted(b),
 	}
 	f.deleted.unname(pairs)
@@ -55,6 +56,7 @@ type fold struct {
 	stage *Stage
 	span  schemas.OffsetRange
 	pairs []pair
+	xs    vectors.Matrix // of all rows of the batch
 	// as outlives an attempt: what was assigned stays, unless its centroid
 	// is gone.
 	as []assignment
@@ -124,12 +126,12 @@ func (f *fold) assign(set *centroids) {
 	}
 	var which []int
 	for i, a := range f.as {
-		if set.rows[a.cluster] == nil {
+		if set.row(a.cluster) == nil {
 			which = append(which, i)
 		}
 	}
 	if len(which) > 0 {
-		set.assign(f.pairs, f.as, which)
+		set.assign(f.xs, f.pairs, f.as, which)
 	}
 }
 
@@ -198,7 +200,7 @@ func (f *fold) planRows(p *plan, set *centroids) error {
 	}
 	now := s.settings.Now()
 	for _, id := range f.touched(p, set, added) {
-		old := set.rows[id]
+		old := set.row(id)
 		var expect []byte
 		if old == nil {
 			old = &row{touched: clock}
@@ -238,7 +240,7 @@ func (f *fold) planReseed(p *plan, set *centroids, clock int64) error {
 	}
 	ledger := *set.ledger
 	expect := ledger.tag
-	old := set.rows[change.replaces]
+	old := set.row(change.replaces)
 	if old != nil {
 		ledger.count += old.count
 		ledger.checksum += old.checksum

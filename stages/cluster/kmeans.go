@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"runtime"
-	"sync"
+	"slices"
+
+	"github.com/itrstream/itrstream/stages/cluster/internal/vectors"
 )
 
 const (
@@ -25,10 +26,10 @@ func restarts(points, k, dim int) int { return min(16, max(3, 1<<26/(points*k*di
 // rounds of Lloyd, several times, and then the best to its end. Fewer than k
 // when there are fewer distinct points. tick is called between rounds; false
 // or an error ends it early.
-func kmeans(xs [][]float32, norms []float32, k int, random *rand.Rand, tick func() (bool, error)) ([][]float32, error) {
+func kmeans(xs vectors.Matrix, norms []float32, k int, random *rand.Rand, tick func() (bool, error)) ([][]float32, error) {
 	var best [][]float32
 	least := math.Inf(1)
-	for range restarts(len(xs), k, len(xs[0])) {
+	for range restarts(xs.Len(), k, xs.Dim) {
 		means, err := seeds(xs, norms, k, random, tick)
 		if err != nil {
 			return nil, fmt.Errorf("cluster: first centroids: %w", err)
@@ -51,29 +52,20 @@ func kmeans(xs [][]float32, norms []float32, k int, random *rand.Rand, tick func
 // seeds picks points that are far apart: candidates with probability in
 // proportion to the squared distance to those before, and of a few candidates
 // the one that leaves the smallest sum (greedy k-means++).
-func seeds(xs [][]float32, norms []float32, k int, random *rand.Rand, tick func() (bool, error)) ([][]float32, error) {
-	candidates := 2 + int(math.Log(float64(k)))
-	left := make([]float32, len(xs)) // squared distance to the nearest seed
+func seeds(xs vectors.Matrix, norms []float32, k int, random *rand.Rand, tick func() (bool, error)) ([][]float32, error) {
+	candidates := min(vectors.Width, 2+int(math.Log(float64(k))))
+	left := make([]float32, xs.Len()) // squared distance to the nearest seed
 	for i := range left {
 		left[i] = math.MaxFloat32
 	}
 	var means [][]float32
-	picked := []int{random.IntN(len(xs))}
+	picked := []int{random.IntN(xs.Len())}
 	for {
 		if ok, err := tick(); err != nil || !ok {
 			return nil, err
 		}
-		var best []float32
-		var at int
-		least := math.Inf(1)
-		for _, i := range picked {
-			after, sum := closer(xs, norms, left, i)
-			if sum < least {
-				best, at, least = after, i, sum
-			}
-		}
-		left = best
-		means = append(means, append([]float32(nil), xs[at]...))
+		at, least := best(xs, norms, left, picked)
+		means = append(means, slices.Clone(xs.At(at)))
 		if len(means) == k || least == 0 {
 			return means, nil
 		}
@@ -84,16 +76,37 @@ func seeds(xs [][]float32, norms []float32, k int, random *rand.Rand, tick func(
 	}
 }
 
-// closer returns what left becomes with one more seed, and its sum.
-func closer(xs [][]float32, norms, left []float32, seed int) (after []float32, sum float64) {
-	after = make([]float32, len(left))
-	for i, m := range nearestAll(xs, xs[seed:seed+1], norms) {
-		if after[i] = min(left[i], m.distance); after[i] <= distanceNoise {
-			after[i] = 0
-		}
-		sum += float64(after[i])
+// best returns the one of a few points that as a seed leaves the smallest sum
+// of left, and that sum. It brings left up to date.
+func best(xs vectors.Matrix, norms, left []float32, points []int) (at int, least float64) {
+	some := make([][]float32, len(points))
+	for j, i := range points {
+		some[j] = xs.At(i)
 	}
-	return after, sum
+	scores := scoresAll(xs, some)
+	after := func(i, j int) float32 {
+		d := min(left[i], distance(norms[i], scores[i*vectors.Width+j]))
+		if d <= distanceNoise {
+			return 0
+		}
+		return d
+	}
+	sums := make([]float64, len(points))
+	for i := range left {
+		for j := range sums {
+			sums[j] += float64(after(i, j))
+		}
+	}
+	chosen := 0
+	for j, sum := range sums {
+		if sum < sums[chosen] {
+			chosen = j
+		}
+	}
+	for i := range left {
+		left[i] = after(i, chosen)
+	}
+	return points[chosen], sums[chosen]
 }
 
 // pick returns the index at which the running sum of weights reaches at.
@@ -113,34 +126,33 @@ func pick(weights []float32, at float64) int {
 // lloyd moves means in place and returns the sum of squared distances before
 // its last move. A mean that no point is nearest to moves to the point that is
 // farthest from its own.
-func lloyd(xs [][]float32, norms []float32, means [][]float32, rounds int, tick func() (bool, error)) (float64, error) {
+func lloyd(xs vectors.Matrix, norms []float32, means [][]float32, rounds int, tick func() (bool, error)) (float64, error) {
 	before := math.Inf(1)
 	for range rounds {
 		if ok, err := tick(); err != nil || !ok {
 			return before, err
 		}
-		out := nearestAll(xs, means, norms)
 		var sse float64
 		added := make([]sums, len(means))
-		for i, m := range out {
-			added[m.at].add(&pair{x: xs[i], label: -1}, m.distance, 0)
-			sse += float64(m.distance)
+		away := make([]float32, xs.Len())
+		for i, m := range nearestAll(xs, means) {
+			away[i] = distance(norms[i], m.Score)
+			added[m.At].add(&pair{x: xs.At(i), label: -1}, away[i], 0)
+			sse += float64(away[i])
 		}
 		for j := range means {
-			if added[j].count == 0 {
-				far := 0
-				for i, m := range out {
-					if m.distance > out[far].distance {
-						far = i
-					}
-				}
-				copy(means[j], xs[far])
-				out[far].distance = 0
+			if added[j].count > 0 {
+				means[j] = vectors.Move(added[j].x, nil, 0, added[j].weight)
 				continue
 			}
-			for i, v := range added[j].x {
-				means[j][i] = float32(v / added[j].weight)
+			far := 0
+			for i, d := range away {
+				if d > away[far] {
+					far = i
+				}
 			}
+			means[j] = slices.Clone(xs.At(far))
+			away[far] = 0
 		}
 		if before-sse <= settled*sse {
 			return sse, nil
@@ -148,21 +160,4 @@ func lloyd(xs [][]float32, norms []float32, means [][]float32, rounds int, tick 
 		before = sse
 	}
 	return before, nil
-}
-
-// nearestAll is nearest on all cores; the result does not depend on how many.
-func nearestAll(xs, means [][]float32, norms []float32) []match {
-	half := make([]float32, len(means))
-	for j, m := range means {
-		half[j] = normSquared(m) / 2
-	}
-	out := make([]match, len(xs))
-	part := max(tile, (len(xs)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
-	var wg sync.WaitGroup
-	for from := 0; from < len(xs); from += part {
-		to := min(from+part, len(xs))
-		wg.Go(func() { nearest(xs[from:to], means, norms[from:to], half, out[from:to]) })
-	}
-	wg.Wait()
-	return out
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/itrstream/itrstream/schemas"
+	"github.com/itrstream/itrstream/stages/cluster/internal/vectors"
 )
 
 const (
@@ -19,18 +20,19 @@ const (
 	distanceNoise = 1e-5
 )
 
-// assign writes the nearest centroid of the pairs at which into as.
-func (c *centroids) assign(pairs []pair, as []assignment, which []int) {
-	xs, norms, out := make([][]float32, len(which)), make([]float32, len(which)), make([]match, len(which))
+// assign writes the nearest centroid of the pairs at which into as. Their
+// vectors are rows of xs.
+func (c *centroids) assign(xs vectors.Matrix, pairs []pair, as []assignment, which []int) {
+	rows := make([]int32, len(which))
 	for i, at := range which {
-		xs[i], norms[i] = pairs[at].x, pairs[at].norm
+		rows[i] = int32(pairs[at].row) //nolint:gosec // a row of a batch
 	}
-	nearest(xs, c.means, norms, c.half, out)
-	for i, at := range which {
-		id, d := c.ids[out[i].at], out[i].distance
+	for i, m := range c.panels.Nearest(xs, rows) {
+		at := which[i]
+		d := distance(pairs[at].norm, m.Score)
 		as[at] = assignment{
-			cluster: id, status: schemas.ClusterAssigned, distance: d,
-			novel: c.rows[id].novel(d), version: c.version,
+			cluster: c.ids[m.At], status: schemas.ClusterAssigned, distance: d,
+			novel: c.rows[m.At].novel(d), version: c.version,
 		}
 	}
 }
@@ -69,9 +71,7 @@ func (s *sums) add(p *pair, distance float32, clock int64) {
 	if s.x == nil {
 		s.x = make([]float64, len(p.x))
 	}
-	for i, v := range p.x {
-		s.x[i] += float64(v)
-	}
+	vectors.Add(s.x, p.x)
 	d := float64(distance)
 	s.weight++
 	s.s2 += d
@@ -104,7 +104,6 @@ func (s *sums) scale(by float64) {
 func (r *row) fold(s *sums, clock int64, halfLife float64) *row {
 	by := decay(clock-r.touched, halfLife)
 	next := &row{
-		mean:   make([]float32, len(s.x)),
 		weight: by*r.weight + s.weight, s2: by*r.s2 + s.s2, s4: by*r.s4 + s.s4,
 		touched: max(r.touched, clock),
 		count:   r.count + s.count, checksum: r.checksum + s.checksum,
@@ -113,14 +112,7 @@ func (r *row) fold(s *sums, clock int64, halfLife float64) *row {
 	for i := range next.labels {
 		next.labels[i] = by*r.labels[i] + s.labels[i]
 	}
-	old := by * r.weight
-	for i := range next.mean {
-		m := s.x[i]
-		if r.mean != nil {
-			m += old * float64(r.mean[i])
-		}
-		next.mean[i] = float32(m / next.weight)
-	}
+	next.mean = vectors.Move(s.x, r.mean, by*r.weight, next.weight)
 	next.nearest = closest(slices.Concat(r.nearest, s.nearest), clock, halfLife)
 	return next
 }
@@ -131,19 +123,24 @@ func closest(all []representative, clock int64, halfLife float64) []representati
 	if len(all) == 0 {
 		return nil
 	}
-	aged := func(p representative) float64 {
-		return (float64(p.distance) + distanceNoise) / decay(clock-p.at, halfLife)
+	type ageing struct {
+		representative
+		aged float64
 	}
-	slices.SortFunc(all, func(a, b representative) int {
-		return cmp.Or(cmp.Compare(aged(a), aged(b)), cmp.Compare(b.at, a.at), cmp.Compare(a.post, b.post))
+	sorted := make([]ageing, len(all))
+	for i, p := range all {
+		sorted[i] = ageing{p, (float64(p.distance) + distanceNoise) / decay(clock-p.at, halfLife)}
+	}
+	slices.SortFunc(sorted, func(a, b ageing) int {
+		return cmp.Or(cmp.Compare(a.aged, b.aged), cmp.Compare(b.at, a.at), cmp.Compare(a.post, b.post))
 	})
 	kept := make([]representative, 0, maxRepresentatives)
-	for _, p := range all {
+	for _, p := range sorted {
 		if len(kept) == maxRepresentatives {
 			break
 		}
 		if !slices.ContainsFunc(kept, func(k representative) bool { return k.post == p.post }) {
-			kept = append(kept, p)
+			kept = append(kept, p.representative)
 		}
 	}
 	return kept
@@ -190,15 +187,18 @@ func (s *Stage) reseed(c *centroids, pairs []pair, as []assignment, clock int64)
 // been idle for a half-life, and gets nothing of this batch.
 func (s *Stage) dead(c *centroids, as []assignment, clock int64) string {
 	halfLife := s.config.halfLife()
-	weights := make([]float64, len(c.ids))
-	for i, id := range c.ids {
-		weights[i] = c.rows[id].weightAt(clock, halfLife)
+	idle := func(r *row) bool { return float64(clock-r.touched) >= halfLife }
+	if !slices.ContainsFunc(c.rows, idle) {
+		return ""
+	}
+	weights := make([]float64, len(c.rows))
+	for i, r := range c.rows {
+		weights[i] = r.weightAt(clock, halfLife)
 	}
 	sorted := slices.Sorted(slices.Values(weights))
 	lightest, limit := "", deadShare*sorted[len(sorted)/2]
 	for i, id := range c.ids {
-		if weights[i] < limit && float64(clock-c.rows[id].touched) >= halfLife &&
-			!slices.ContainsFunc(as, func(a assignment) bool { return a.cluster == id }) {
+		if weights[i] < limit && idle(c.rows[i]) && !slices.ContainsFunc(as, func(a assignment) bool { return a.cluster == id }) {
 			lightest, limit = id, weights[i]
 		}
 	}

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -19,57 +18,6 @@ func randomVectors(n, dim int, random *rand.Rand) [][]float32 {
 		}
 	}
 	return xs
-}
-
-// TestNearest compares the kernel with the definition, in float64.
-func TestNearest(t *testing.T) {
-	t.Parallel()
-	random := rand.New(rand.NewPCG(1, 2))
-	for _, n := range []int{1, tile - 1, tile, tile + 1, 5 * tile} {
-		for _, k := range []int{1, 2, 7} {
-			xs, cs := randomVectors(n, 37, random), randomVectors(k, 37, random)
-			out := make([]match, n)
-			half := normsOf(cs)
-			for i := range half {
-				half[i] /= 2
-			}
-			nearest(xs, cs, normsOf(xs), half, out)
-			for i, x := range xs {
-				best, at := math.Inf(1), 0
-				for j, c := range cs {
-					var d float64
-					for l := range x {
-						d += math.Pow(float64(x[l])-float64(c[l]), 2)
-					}
-					if d < best {
-						best, at = d, j
-					}
-				}
-				require.Equal(t, at, out[i].at)
-				require.InDelta(t, best, float64(out[i].distance), 1e-4*best)
-			}
-		}
-	}
-}
-
-// TestNearestTies puts the same centroid in several places.
-func TestNearestTies(t *testing.T) {
-	t.Parallel()
-	random := rand.New(rand.NewPCG(3, 4))
-	xs, cs := randomVectors(40, 19, random), randomVectors(3, 19, random)
-	cs = append(cs, cs...)
-	half := normsOf(cs)
-	for i := range half {
-		half[i] /= 2
-	}
-	out := make([]match, len(xs))
-	nearest(xs, cs, normsOf(xs), half, out)
-	for i, m := range out {
-		require.Less(t, m.at, 3)
-		alone := make([]match, 1)
-		nearest(xs[i:i+1], cs, normsOf(xs[i:i+1]), half, alone)
-		require.Equal(t, alone[0], m, "a pair's place in the batch must not matter")
-	}
 }
 
 // TestFoldIsAWeightedMean folds pairs one batch after the other and compares

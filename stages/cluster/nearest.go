@@ -1,37 +1,41 @@
 package cluster
 
-import "github.com/viterin/vek/vek32"
+import (
+	"runtime"
+	"sync"
 
-// tile is how many pairs are compared with a centroid while it is in the
-// processor's first cache.
-const tile = 16
+	"github.com/itrstream/itrstream/stages/cluster/internal/vectors"
+)
 
-// match is the nearest centroid of one pair.
-type match struct {
-	at       int     // index into the centroids
-	distance float32 // squared
-}
+// distance is ‖x−c‖² of a vector and its score with a centroid.
+func distance(norm, score float32) float32 { return max(0, norm-2*score) }
 
-// nearest finds, for each x, the centroid that maximises x·c − ½‖c‖², and so
-// minimises ‖x−c‖². half holds ½‖c‖², norms ‖x‖². The lowest index wins a tie,
-// so equal input gives equal output. out has the length of xs; cs is not
-// empty.
-func nearest(xs, cs [][]float32, norms, half []float32, out []match) {
-	var best [tile]float32
-	for from := 0; from < len(xs); from += tile {
-		part := xs[from:min(from+tile, len(xs))]
-		for j, c := range cs {
-			for i, x := range part {
-				if s := vek32.Dot(x, c) - half[j]; j == 0 || s > best[i] {
-					best[i] = s
-					out[from+i].at = j
-				}
-			}
-		}
-		for i := range part {
-			out[from+i].distance = max(0, norms[from+i]-2*best[i])
-		}
+// onAllCores calls do with parts of xs that together are all of it, and where
+// each begins.
+func onAllCores(xs vectors.Matrix, do func(from int, part vectors.Matrix)) {
+	size := (xs.Len() + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0)
+	var wg sync.WaitGroup
+	for from := 0; from < xs.Len(); from += size {
+		part := vectors.Matrix{Values: xs.Values[from*xs.Dim : min(from+size, xs.Len())*xs.Dim], Dim: xs.Dim}
+		wg.Go(func() { do(from, part) })
 	}
+	wg.Wait()
 }
 
-func normSquared(x []float32) float32 { return vek32.Dot(x, x) }
+// nearestAll finds the nearest mean of every vector on all cores; the result
+// does not depend on how many.
+func nearestAll(xs vectors.Matrix, means [][]float32) []vectors.Match {
+	panels := vectors.NewPanels(xs.Dim, means)
+	out := make([]vectors.Match, xs.Len())
+	onAllCores(xs, func(from int, part vectors.Matrix) { copy(out[from:], panels.Nearest(part, nil)) })
+	return out
+}
+
+// scoresAll does so for the scores with each of a few means: vectors.Width
+// values a vector.
+func scoresAll(xs vectors.Matrix, means [][]float32) []float32 {
+	panels := vectors.NewPanels(xs.Dim, means)
+	out := make([]float32, xs.Len()*vectors.Width)
+	onAllCores(xs, func(from int, part vectors.Matrix) { copy(out[from*vectors.Width:], panels.Scores(part)) })
+	return out
+}

@@ -117,11 +117,10 @@ func (s *Stage) Totals(ctx context.Context) (Totals, error) {
 	if set.sample != nil {
 		t.Sampled = set.sample.count
 	}
-	for _, id := range set.ids {
-		r := set.rows[id]
+	for i, r := range set.rows {
 		t.Count += r.count
 		t.Checksum += r.checksum
-		t.Sizes = append(t.Sizes, Size{Cluster: id, Size: r.weight, Count: r.count})
+		t.Sizes = append(t.Sizes, Size{Cluster: set.ids[i], Size: r.weight, Count: r.count})
 	}
 	return t, nil
 }
