@@ -2,7 +2,7 @@
 //
 // Decode gives what Pillow's Image.open(file).convert("RGB") gives, Transform.Apply what its resize gives: a model was
 // trained on those pixels, and an image decoded or scaled in another way is, to it, another image. testdata/README.md says
-// how the equality is measured.
+// how the equality is measured. Drawing.Draw does both at once, in less memory.
 //
 // Adding a format? Add its magic to Decode and a file beside png.go; check every size that the file declares against Limits
 // before memory is taken for it, and have Room say what it takes.

@@ -24,16 +24,13 @@ func MeasureJPEG(data []byte, l Limits) (im *Image, loud bool, err error) {
 }
 
 func decodeInGo(data []byte, l Limits, measure bool) (im *Image, energy float64, err error) {
-	p, err := jpeg.Parse(data)
+	p, err := parseJPEG(data, l)
 	if err != nil {
-		return nil, 0, jpegError(err)
-	}
-	if err := l.checkSize(p.Width, p.Height); err != nil {
 		return nil, 0, err
 	}
 	p.Measure = measure
 	if im, err = goJPEG(p); err != nil {
-		return nil, p.Energy, jpegError(err)
+		return nil, p.Energy, err
 	}
 	return im, p.Energy, nil
 }
@@ -63,5 +60,5 @@ func DecodeUnguarded(data []byte, l Limits) (*Image, error) {
 	return nil, ErrFormat
 }
 
-// Guard is guard.
-var Guard = guard
+// Guard is how a format is guarded.
+func Guard(do func() error) error { return format{name: "JPEG"}.guard(do) }

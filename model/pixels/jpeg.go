@@ -17,6 +17,57 @@ func JPEGDecoder() string {
 }
 
 func decodeJPEG(data []byte, l Limits, orient bool) (*Image, error) {
+	p, err := parseJPEG(data, l)
+	if err != nil {
+		return nil, err
+	}
+	im := turboJPEG(data, p)
+	if im == nil {
+		if im, err = goJPEG(p); err != nil {
+			return nil, err
+		}
+	}
+	if !orient {
+		return im, nil
+	}
+	return jpegOrientation(p).turn(im), nil
+}
+
+// drawJPEG is Drawing.Draw.
+func drawJPEG(d Drawing, dst, data []byte) error {
+	p, err := parseJPEG(data, d.Limits)
+	if err != nil {
+		return err
+	}
+	o := upright
+	if d.Orient {
+		o = jpegOrientation(p)
+	}
+	f, plain := turboFile(data, p)
+	if plain && o <= upright {
+		if err := d.rows(dst, f); !errors.Is(err, errRefused) {
+			return err
+		}
+		plain = false
+	}
+	if err := d.ask(wholeRoom(p)); err != nil {
+		return err
+	}
+	var im *Image
+	if plain {
+		im = turboImage(f)
+	}
+	if im == nil {
+		if im, err = goJPEG(p); err != nil {
+			return err
+		}
+	}
+	im = o.turn(im)
+	defer im.Release()
+	return d.Transform.Apply(dst, im)
+}
+
+func parseJPEG(data []byte, l Limits) (*jpeg.Picture, error) {
 	p, err := jpeg.Parse(data)
 	if err != nil {
 		return nil, jpegError(err)
@@ -24,20 +75,14 @@ func decodeJPEG(data []byte, l Limits, orient bool) (*Image, error) {
 	if err := l.checkSize(p.Width, p.Height); err != nil {
 		return nil, err
 	}
-	im := turboJPEG(data, p)
-	if im == nil {
-		if im, err = goJPEG(p); err != nil {
-			return nil, jpegError(err)
-		}
+	return p, nil
+}
+
+func jpegOrientation(p *jpeg.Picture) orientation {
+	if o := exifOrientation(p.EXIF); o != 0 {
+		return o
 	}
-	if !orient {
-		return im, nil
-	}
-	o := exifOrientation(p.EXIF)
-	if o == 0 {
-		o = xmpOrientation(p.XMP)
-	}
-	return o.turn(im), nil
+	return xmpOrientation(p.XMP)
 }
 
 func goJPEG(p *jpeg.Picture) (*Image, error) {
@@ -47,7 +92,7 @@ func goJPEG(p *jpeg.Picture) (*Image, error) {
 		}
 	}()
 	if err := p.Decode(takeBytes); err != nil {
-		return nil, err
+		return nil, jpegError(err)
 	}
 	im := newImage(p.Width, p.Height)
 	paintJPEG(im, p)
@@ -57,18 +102,40 @@ func goJPEG(p *jpeg.Picture) (*Image, error) {
 // turboColours are those that C converts as jpegColours does.
 var turboColours = map[jpeg.Transform]turbo.Colours{jpeg.Grey: turbo.Grey, jpeg.YCbCr: turbo.YCbCr, jpeg.RGB: turbo.RGB}
 
-// turboJPEG returns no image where goJPEG has to tell: of files that are not plain, and of those that libjpeg refuses.
+// turboFile says whether libjpeg-turbo is asked for a file's pixels, rather than goJPEG, which also has to tell of those that
+// are refused.
 //
 // Some damage libjpeg passes over without a word, as it does in Pillow: a code that its Huffman table lacks is a zero to it,
-// and a coefficient behind the last place is put into some other; goJPEG refuses both. And a block with more energy than eight
-// bits can be the origin of is rounded by its vector units in a way of their own.
-func turboJPEG(data []byte, p *jpeg.Picture) *Image {
+// and a coefficient behind the last place of its block or scan is put into some other; goJPEG refuses both. And a block with
+// more energy than eight bits can be the origin of is rounded by its vector units in a way of their own.
+func turboFile(data []byte, p *jpeg.Picture) (f turbo.File, ok bool) {
 	colours, ok := turboColours[p.Transform()]
-	if turbo.Version == "" || !ok || !p.Plain() {
+	if turbo.Version == "" || !ok {
+		return turbo.File{}, false
+	}
+	o, ok := p.Plain()
+	return turbo.File{
+		Data: data, Width: p.Width, Height: p.Height, Colours: colours, Scans: o.Scans, Coefficients: o.Coefficients, Denominator: 1,
+	}, ok
+}
+
+// turboJPEG returns no image where goJPEG has to tell.
+func turboJPEG(data []byte, p *jpeg.Picture) *Image {
+	f, ok := turboFile(data, p)
+	if !ok {
 		return nil
 	}
-	im := newImage(p.Width, p.Height)
-	if !turbo.Decode(im.Pix, data, p.Width, p.Height, colours) {
+	return turboImage(f)
+}
+
+func turboImage(f turbo.File) *Image {
+	decoder := turbo.Open(f)
+	if decoder == nil {
+		return nil
+	}
+	defer decoder.Close()
+	im := newImage(f.Size())
+	if !decoder.Read(im.Pix) {
 		im.Release()
 		return nil
 	}

@@ -57,17 +57,32 @@ func (im *Image) Release() {
 	*im = Image{}
 }
 
-// A file is recognised by what it begins with, never by a name or a media type.
-var formats = []struct {
+// format is a kind of file. It is recognised by what it begins with, never by a name or a media type.
+type format struct {
 	name   string
 	magic  func(data []byte) bool
 	decode func(data []byte, l Limits, orient bool) (*Image, error)
 	room   func(data []byte) (width, height int, beside int64, err error)
-}{
-	{"JPEG", startsWith("\xff\xd8\xff"), decodeJPEG, roomJPEG},
-	{"PNG", startsWith(pngSignature), decodePNG, roomPNG},
-	{"GIF", startsWith("GIF87a", "GIF89a"), decodeGIF, roomGIF},
-	{"WebP", isWebP, decodeWebP, roomWebP},
+	draw   func(d Drawing, dst, data []byte) error // nil: it is decoded as a whole
+}
+
+var formats = []format{
+	{"JPEG", startsWith("\xff\xd8\xff"), decodeJPEG, roomJPEG, drawJPEG},
+	{"PNG", startsWith(pngSignature), decodePNG, roomPNG, nil},
+	{"GIF", startsWith("GIF87a", "GIF89a"), decodeGIF, roomGIF, nil},
+	{"WebP", isWebP, decodeWebP, roomWebP, nil},
+}
+
+func formatOf(data []byte, l Limits) (format, error) {
+	if n := int64(len(data)); n > l.MaxBytes {
+		return format{}, fmt.Errorf("%w: %d bytes, %d are allowed", ErrTooLarge, n, l.MaxBytes)
+	}
+	for _, f := range formats {
+		if f.magic(data) {
+			return f, nil
+		}
+	}
+	return format{}, fmt.Errorf("%w: %d bytes that begin with %q are no JPEG, PNG, GIF or WebP", ErrFormat, len(data), data[:min(len(data), 12)])
 }
 
 func startsWith(prefixes ...string) func([]byte) bool {
@@ -85,29 +100,31 @@ func startsWith(prefixes ...string) func([]byte) bool {
 // EXIF or XMP orientation says. Transparency is dropped, not blended: the colours under it show, as in Pillow.
 //
 // The error is ErrFormat, ErrCorrupt or ErrTooLarge.
-func Decode(data []byte, l Limits, orient bool) (*Image, error) {
-	if n := int64(len(data)); n > l.MaxBytes {
-		return nil, fmt.Errorf("%w: %d bytes, %d are allowed", ErrTooLarge, n, l.MaxBytes)
+func Decode(data []byte, l Limits, orient bool) (im *Image, err error) {
+	f, err := formatOf(data, l)
+	if err != nil {
+		return nil, err
 	}
-	for _, f := range formats {
-		if f.magic(data) {
-			im, err := guard(func() (*Image, error) { return f.decode(data, l, orient) })
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", f.name, err)
-			}
-			return im, nil
-		}
+	err = f.guard(func() error {
+		im, err = f.decode(data, l, orient)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("%w: %d bytes that begin with %q are no JPEG, PNG, GIF or WebP", ErrFormat, len(data), data[:min(len(data), 12)])
+	return im, nil
 }
 
-// guard turns a panic of a decoder into an error: one of them could stop every worker that is handed the same post. The
-// fuzz target goes round it.
-func guard(decode func() (*Image, error)) (im *Image, err error) {
+// guard names the format in errors, and turns a panic of a decoder into one: it could stop every worker that is handed the same
+// post. The fuzz target goes round it.
+func (f format) guard(do func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			im, err = nil, fmt.Errorf("%w: the decoder failed on it: %v", ErrCorrupt, p)
+			err = fmt.Errorf("%w: the decoder failed on it: %v", ErrCorrupt, p)
+		}
+		if err != nil {
+			err = fmt.Errorf("%s: %w", f.name, err)
 		}
 	}()
-	return decode()
+	return do()
 }

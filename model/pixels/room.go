@@ -1,6 +1,9 @@
 package pixels
 
-import "github.com/itrstream/itrstream/model/pixels/internal/jpeg"
+import (
+	"github.com/itrstream/itrstream/model/pixels/internal/jpeg"
+	"github.com/itrstream/itrstream/model/pixels/internal/turbo"
+)
 
 // Room is how much Decode will have in memory at once, in pixels of some 20 bytes: what a caller who decodes several images at
 // the same time has to count. It reads headers only. What declares no size that Decode would accept has room for the largest:
@@ -30,9 +33,18 @@ func roomJPEG(data []byte) (width, height int, beside int64, err error) {
 	if err != nil {
 		return 0, 0, 0, err
 	}
+	return p.Width, p.Height, wholeRoom(p) - int64(p.Width)*int64(p.Height), nil
+}
+
+func wholeRoom(p *jpeg.Picture) int64 {
 	h, v := p.MaxSampling()
-	wide, high := roundUp(p.Width, 8*h), roundUp(p.Height, 8*v)
-	return p.Width, p.Height, int64(wide)*int64(high) - int64(p.Width)*int64(p.Height), nil
+	return int64(roundUp(p.Width, 8*h)) * int64(roundUp(p.Height, 8*v))
+}
+
+// rowsRoom is what scaling a file row by row takes: a strip, the rows that libjpeg has beside it, and those that are being
+// scaled, which together are less than 32 rows of whole MCUs; and the coefficients of a progressive file.
+func rowsRoom(f turbo.File) int64 {
+	return 32*int64(roundUp(f.Width, 16)) + f.Coefficients/20
 }
 
 func roundUp(n, to int) int { return (n + to - 1) / to * to }

@@ -13,7 +13,7 @@ import (
 )
 
 // photo is a JPEG of a photograph enlarged, with the grain that a camera would have added: 1200×900 pixels are some 200 KB.
-func photo(b *testing.B, width, height int) []byte {
+func photo(b testing.TB, width, height int) []byte {
 	b.Helper()
 	small, err := pixels.Decode(read(b, "jpeg-420-photo.jpg"), roomy, true)
 	if err != nil {

@@ -55,6 +55,9 @@ func compare(data []byte, l pixels.Limits) error {
 	}
 	defer want.Release()
 	defer got.Release()
+	if err := sameDrawing(pixels.Drawing{Limits: l, Orient: true, Transform: transforms[3]}, data); err != nil {
+		return err
+	}
 	if got.Width != want.Width || got.Height != want.Height || !bytes.Equal(got.Pix, want.Pix) {
 		for i := range min(len(got.Pix), len(want.Pix)) {
 			if got.Pix[i] != want.Pix[i] {
@@ -143,7 +146,7 @@ func TestTurboTakesWhatIsPlain(t *testing.T) {
 	for name, plain := range map[string]bool{
 		"jpeg-420-photo.jpg": true, "jpeg-420-31x47.jpg": true, "jpeg-422-64x49.jpg": true, "jpeg-444-noise.jpg": true, "jpeg-420-quality1.jpg": true,
 		"jpeg-420-quality100.jpg": true, "jpeg-grey.jpg": true, "jpeg-rgb.jpg": true, "jpeg-420-restarts.jpg": true, "exif-6.jpg": true,
-		"jpeg-420-progressive.jpg": false, "jpeg-cmyk.jpg": false, "jpeg-ycck-adobe-420.jpg": false, "jpeg-411.jpg": false, "jpeg-440.jpg": false,
+		"jpeg-420-progressive.jpg": true, "jpeg-422-progressive-restarts.jpg": true, "jpeg-grey-progressive.jpg": true, "jpeg-cmyk.jpg": false, "jpeg-ycck-adobe-420.jpg": false, "jpeg-411.jpg": false, "jpeg-440.jpg": false,
 	} {
 		if got := pixels.TurboTakes(read(t, name)); got != (plain && pixels.WithTurbo) {
 			t.Errorf("%s: libjpeg-turbo takes it: %t", name, got)
@@ -210,12 +213,18 @@ func TestWhatTurboPassesOver(t *testing.T) {
 func TestTurboGivesItsMemoryBack(t *testing.T) { //nolint:paralleltest // it measures the memory of the process
 	files := refused(t)
 	files["taken"] = read(t, "jpeg-420-31x47.jpg")
+	files["progressive"] = read(t, "jpeg-444-progressive.jpg")
+	files["progressive, damaged"] = bytes.Replace(files["progressive"], []byte{0xff, 0xda}, []byte{1, 0xff, 0xda}, 1)
+	crop := pixels.Drawing{Limits: roomy, Transform: pixels.Transform{Width: 4, Height: 4, Fit: pixels.CropCentre, ShortestEdge: 16}}
+	dst := make([]byte, crop.Transform.Size())
 	decode := func(times int) {
 		for range times {
 			for _, data := range files {
 				if im, err := pixels.DecodeJPEG(data, roomy); err == nil {
 					im.Release()
 				}
+				_ = crop.Draw(dst, data)
+				_ = crop.Draw(nil, data) // the library has begun when it is seen
 			}
 		}
 	}

@@ -13,7 +13,8 @@ import (
 // Config is what operators set. All of it bounds the whole stage, however many batches it works on.
 //
 // The memory beside the batches themselves is at most fetches × max_bytes for encoded images, some 20 bytes for each of
-// decode_pixels (a progressive JPEG takes most), and cache_bytes.
+// decode_pixels, and cache_bytes. Most pictures are decoded as a whole, and take 10 to 20 bytes a pixel; but a JPEG that
+// libjpeg-turbo decodes, unless it has to be turned, takes 32 of its rows, and if it is progressive, a third of its pixels.
 type Config struct {
 	// Workers is how many images are decoded at once; 0 takes one for each core.
 	Workers int `mapstructure:"workers"`
@@ -23,7 +24,7 @@ type Config struct {
 	MaxBytes  int64 `mapstructure:"max_bytes"`
 	MaxPixels int64 `mapstructure:"max_pixels"`
 	MaxSide   int   `mapstructure:"max_side"`
-	// DecodePixels is the most that all images being decoded may have together, as pixels.Room counts.
+	// DecodePixels is the most that all images being decoded may have together, as pixels.Drawing counts.
 	DecodePixels int64 `mapstructure:"decode_pixels"`
 	// CacheBytes holds scaled images, found by the digest of their file; 0 keeps none.
 	CacheBytes int64 `mapstructure:"cache_bytes"`

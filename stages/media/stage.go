@@ -30,7 +30,7 @@ type Stage struct {
 	workers  *semaphore.Weighted // images being decoded
 	canvas   *semaphore.Weighted // their pixels
 	fetches  *semaphore.Weighted // images of URLs in memory
-	decode   func([]byte, pixels.Limits, bool) (*pixels.Image, error)
+	paint    func(d pixels.Drawing, dst, data []byte) error
 }
 
 // New makes the stage for one bundle.
@@ -52,7 +52,7 @@ func New(cfg Config, settings Settings) (*Stage, error) {
 		workers:  semaphore.NewWeighted(int64(cfg.Workers)),
 		canvas:   semaphore.NewWeighted(cfg.DecodePixels),
 		fetches:  semaphore.NewWeighted(int64(cfg.Fetches)),
-		decode:   pixels.Decode,
+		paint:    pixels.Drawing.Draw,
 	}, nil
 }
 

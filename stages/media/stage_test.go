@@ -140,10 +140,10 @@ func TestDetailsAreShortAndValid(t *testing.T) {
 // counted counts the decoder's calls.
 func counted(s *Stage) *atomic.Int32 {
 	var calls atomic.Int32
-	decode := s.decode
-	s.decode = func(data []byte, l pixels.Limits, orient bool) (*pixels.Image, error) {
+	paint := s.paint
+	s.paint = func(d pixels.Drawing, dst, data []byte) error {
 		calls.Add(1)
-		return decode(data, l, orient)
+		return paint(d, dst, data)
 	}
 	return &calls
 }
@@ -217,9 +217,9 @@ func TestOrientationIsTheBundles(t *testing.T) {
 	t.Parallel()
 	s := newTest(t, &web{}, nil)
 	var got []bool
-	s.decode = func(_ []byte, _ pixels.Limits, orient bool) (*pixels.Image, error) {
-		got = append(got, orient)
-		return nil, pixels.ErrFormat
+	s.paint = func(d pixels.Drawing, _, _ []byte) error {
+		got = append(got, d.Orient)
+		return pixels.ErrFormat
 	}
 	process(t, s, post{pairs: []pair{{image: []byte("a")}}})
 	s.settings.Orient = true
@@ -233,12 +233,12 @@ func TestAPanicInADecoderIsOneImagesEnd(t *testing.T) {
 	photo, killer := jpegOf(t, 1), []byte("killer")
 	s := newTest(t, &web{}, nil)
 	s.settings.Log = slog.New(slog.NewTextHandler(&logged, nil))
-	decode := s.decode
-	s.decode = func(data []byte, l pixels.Limits, orient bool) (*pixels.Image, error) {
+	paint := s.paint
+	s.paint = func(d pixels.Drawing, dst, data []byte) error {
 		if bytes.Equal(data, killer) {
 			panic("index out of range")
 		}
-		return decode(data, l, orient)
+		return paint(d, dst, data)
 	}
 	b := process(t, s, post{pairs: []pair{{image: killer}, {image: photo}}})
 	requireRows(t, b, want{reason: schemas.ReasonCorrupt, detail: "panicked", digest: killer}, want{image: photo})
@@ -314,29 +314,36 @@ func TestTheLimitsHoldForAllBatchesTogether(t *testing.T) {
 		return nil
 	}, pages: make(map[string][]byte)}
 	s := newTest(t, fetcher, func(c *Config) {
-		// Two pictures of 40×30 pixels, in MCUs of 16×16, have room at once.
+		// Two pictures of 40×30 pixels, in MCUs of 16×16, have room at once, and so have 32 rows of them.
 		c.Workers, c.Fetches, c.CacheBytes, c.MaxPixels, c.DecodePixels = workers, fetches, 0, 1200, 2*48*32
 	})
 	full := make(chan struct{})
 	var once sync.Once
-	decode := s.decode
-	s.decode = func(data []byte, l pixels.Limits, orient bool) (*pixels.Image, error) {
-		decoding.enter(1)
-		defer decoding.enter(-1)
-		canvas.enter(48 * 32)
-		defer canvas.enter(-48 * 32)
+	paint := s.paint
+	s.paint = func(d pixels.Drawing, dst, data []byte) error {
+		room := d.Room
+		d.Room = func(size int64) error {
+			if err := room(size); err != nil {
+				return err
+			}
+			decoding.enter(1)
+			canvas.enter(size)
+			decoding.mu.Lock()
+			if decoding.now == 2 {
+				once.Do(func() { close(full) })
+			}
+			decoding.mu.Unlock()
+			select {
+			case <-full:
+			case <-time.After(30 * time.Second):
+			}
+			time.Sleep(2 * time.Millisecond) // long enough for one too many to come in
+			return nil
+		}
 		defer held.enter(-1)
-		decoding.mu.Lock()
-		if decoding.now == 2 {
-			once.Do(func() { close(full) })
-		}
-		decoding.mu.Unlock()
-		select {
-		case <-full:
-		case <-time.After(30 * time.Second):
-		}
-		time.Sleep(2 * time.Millisecond) // long enough for one too many to come in
-		return decode(data, l, orient)
+		defer canvas.enter(-48 * 32)
+		defer decoding.enter(-1)
+		return paint(d, dst, data)
 	}
 	var running sync.WaitGroup
 	waiting := make([]*schemas.Batch, batches)
@@ -366,15 +373,48 @@ func TestTheLimitsHoldForAllBatchesTogether(t *testing.T) {
 	require.True(t, s.fetches.TryAcquire(fetches))
 }
 
+// A file that libjpeg-turbo refuses is decoded again, in more room: nobody waits for that with room in hand.
+func TestRoomForASecondAttempt(t *testing.T) {
+	t.Parallel()
+	var posts []post
+	var rows []want
+	for i := range 40 {
+		photo := jpegOf(t, uint8(i))
+		odd := append([]byte{0xff, 0xd8, 0xff, 0xfe, 0, 2, 1, 2, 3}, photo[2:]...)
+		posts = append(posts, post{pairs: []pair{{image: odd}}})
+		rows = append(rows, want{image: odd})
+	}
+	s := newTest(t, &web{}, func(c *Config) { c.Workers, c.CacheBytes, c.MaxPixels, c.DecodePixels = 4, 0, 1200, 48*32 })
+	requireRows(t, process(t, s, posts...), rows...)
+	require.True(t, s.canvas.TryAcquire(48*32), "all is given back")
+}
+
+func TestWaitingForRoomEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	s := newTest(t, &web{}, nil)
+	require.True(t, s.canvas.TryAcquire(s.cfg.DecodePixels))
+	ctx, cancel := context.WithCancel(t.Context())
+	paint := s.paint
+	s.paint = func(d pixels.Drawing, dst, data []byte) error {
+		cancel()
+		return paint(d, dst, data)
+	}
+	b := batchOf(s.settings.Alloc, post{pairs: []pair{{image: jpegOf(t, 1)}}})
+	defer b.Release()
+	require.Equal(t, context.Canceled, s.Process(ctx, b))
+	_, rejected := b.Rejected(0)
+	require.False(t, rejected)
+}
+
 func TestWorkersBoundDecoding(t *testing.T) {
 	t.Parallel()
 	var decoding gauge
 	s := newTest(t, &web{}, func(c *Config) { c.Workers, c.CacheBytes = 2, 0 })
-	s.decode = func([]byte, pixels.Limits, bool) (*pixels.Image, error) {
+	s.paint = func(pixels.Drawing, []byte, []byte) error {
 		decoding.enter(1)
 		defer decoding.enter(-1)
 		time.Sleep(2 * time.Millisecond)
-		return nil, pixels.ErrFormat
+		return pixels.ErrFormat
 	}
 	var running sync.WaitGroup
 	for i := range 3 {

@@ -199,33 +199,43 @@ func (w *work) hold(row int, sum digest, im Encoded) {
 
 // draw decodes data and scales it into slot.
 func (s *Stage) draw(ctx context.Context, slot, data []byte, sum digest) (verdict, error) {
-	size := min(pixels.Room(data, s.limits()), s.cfg.DecodePixels) // what takes more than everything goes alone
-	if err := s.canvas.Acquire(ctx, size); err != nil {
-		return verdict{}, err
-	}
-	defer s.canvas.Release(size)
-	im, err := s.decodeSafely(data, sum)
-	if err != nil {
+	held, waited := int64(0), error(nil)
+	defer func() { s.canvas.Release(held) }()
+	err := s.drawSafely(slot, data, sum, func(size int64) error {
+		// Who waited for more with some in hand could wait for ever.
+		s.canvas.Release(held)
+		held = 0
+		size = min(size, s.cfg.DecodePixels) // what takes more than everything goes alone
+		if waited = s.canvas.Acquire(ctx, size); waited == nil {
+			held = size
+		}
+		return waited
+	})
+	switch {
+	case waited != nil:
+		return verdict{}, waited
+	case err != nil:
 		return failureOf(err), nil
 	}
-	defer im.Release()
-	return verdict{}, s.settings.Transform.Apply(slot, im)
+	return verdict{}, nil
 }
 
 // errPanicked is for an image that our decoders cannot cope with.
 var errPanicked = errors.New("the decoder panicked on it")
 
-// decodeSafely is the last defence against foreign bytes: decoding must not panic, but if it does, it is one image's end and
+// drawSafely is the last defence against foreign bytes: decoding must not panic, but if it does, it is one image's end and
 // not the partition's.
-func (s *Stage) decodeSafely(data []byte, sum digest) (im *pixels.Image, err error) {
+func (s *Stage) drawSafely(slot, data []byte, sum digest, room func(pixels int64) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.settings.Log.Error("decoding an image panicked; please report this with the image",
 				"stage", Name, "digest", fmt.Sprintf("%x", sum), "panic", p, "stack", string(debug.Stack()))
-			im, err = nil, errPanicked
+			err = errPanicked
 		}
 	}()
-	return s.decode(data, s.limits(), s.settings.Orient)
+	return s.paint(pixels.Drawing{
+		Limits: s.limits(), Orient: s.settings.Orient, Transform: s.settings.Transform, Room: room,
+	}, slot, data)
 }
 
 func (s *Stage) limits() pixels.Limits {

@@ -5,5 +5,14 @@ package turbo
 // Version is empty: this build is without the library.
 const Version = ""
 
-// Decode refuses every file.
-func Decode(_ []byte, _ []byte, _, _ int, _ Colours) bool { return false }
+// Decoder is what no build without the library has.
+type Decoder struct{}
+
+// Open refuses every file.
+func Open(_ File) *Decoder { return nil }
+
+// Read has nothing to read.
+func (*Decoder) Read(_ []byte) bool { return false }
+
+// Close has nothing to give back.
+func (*Decoder) Close() {}
