@@ -13,8 +13,12 @@ import (
 
 // collected adds a record for each pair of a result that is collected. Its key
 // is the post's id, so a takedown of the post comes behind it.
-func (e *emitter) collected(out []kafka.Record, b *schemas.Batch, row int, r *schemas.Result, images picked) ([]kafka.Record, error) {
-	first, end := schemas.PairsOf(b, row)
+func (e *emitter) collected(out *outbox, row int, r *schemas.Result, images picked) error {
+	if len(images) == 0 {
+		return nil
+	}
+	b := out.batch
+	first, end := out.results.PairsOf(row)
 	for at := first; at < end; at++ {
 		image, ok := images[at]
 		if !ok {
@@ -35,11 +39,11 @@ func (e *emitter) collected(out []kafka.Record, b *schemas.Batch, row int, r *sc
 			Model: r.Model, ConfigDigest: r.ConfigDigest, Input: r.Input, CollectedAt: e.now().UTC(),
 		})
 		if err != nil {
-			return nil, fmt.Errorf("pipeline: encode pair %d of %s offset %d for the data set: %w", p.Index, b.Partition, r.Input.Offset, err)
+			return fmt.Errorf("pipeline: encode pair %d of %s offset %d for the data set: %w", p.Index, b.Partition, r.Input.Offset, err)
 		}
-		out = append(out, kafka.Record{Topic: e.topics.Collected, Partition: kafka.ByKey, Key: []byte(r.PostID), Value: value})
+		out.add(kafka.Record{Topic: e.topics.Collected, Partition: kafka.ByKey, Key: []byte(r.PostID), Value: value})
 	}
-	return out, nil
+	return nil
 }
 
 // takedown tells the data set to forget a post that was deleted.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -29,64 +28,62 @@ type emitter struct {
 }
 
 func (e *emitter) records(b *schemas.Batch, images picked, traces *journey) ([]kafka.Record, error) {
-	var out []kafka.Record
-	for row := range int(b.Posts().NumRows()) {
+	out := newOutbox(b, e.meta)
+	for row, outcome := range schemas.Outcomes(b) {
 		var err error
-		first := len(out)
-		switch schemas.OutcomeAt(b, row) {
+		first := len(out.records)
+		switch outcome {
 		case schemas.OutcomeDeadLetter:
 			// Its trace is among the input's own headers.
-			out = append(out, e.deadLetter(b, row))
+			out.add(e.deadLetter(b, row))
 			continue
 		case schemas.OutcomeTombstone:
-			out = append(out, e.tombstone(b, row))
+			out.add(e.tombstone(out, row))
 			if e.collects {
 				var gone kafka.Record
 				gone, err = e.takedown(b, row)
-				out = append(out, gone)
+				out.add(gone)
 			}
 		case schemas.OutcomeResult:
-			out, err = e.result(out, b, row, images)
+			err = e.result(out, row, images)
 		}
 		if err != nil {
 			return nil, err
 		}
-		traces.carry(row, out[first:])
+		traces.carry(row, out.records[first:])
 	}
 	for _, event := range b.Events {
 		value, err := schemas.Encode(event)
 		if err != nil {
 			return nil, fmt.Errorf("pipeline: encode an event of cluster %s: %w", event.Cluster, err)
 		}
-		out = append(out, kafka.Record{
+		out.add(kafka.Record{
 			Topic: e.topics.Clusters, Partition: kafka.ByKey, Key: []byte(event.Cluster), Value: value,
 		})
 	}
-	return out, nil
+	return out.records, nil
 }
 
-func (e *emitter) result(out []kafka.Record, b *schemas.Batch, row int, images picked) ([]kafka.Record, error) {
-	r := schemas.ResultAt(b, row, e.meta, e.now())
-	value, err := schemas.Encode(r)
+func (e *emitter) result(out *outbox, row int, images picked) error {
+	r := out.results.At(row, e.now())
+	value, err := out.json(&r)
 	if err != nil {
-		return nil, fmt.Errorf("pipeline: encode the result of %s offset %d: %w", b.Partition, r.Input.Offset, err)
+		return fmt.Errorf("pipeline: encode the result of %s offset %d: %w", out.batch.Partition, r.Input.Offset, err)
 	}
 	rec := kafka.Record{
-		Topic: e.topics.Results, Partition: kafka.ByKey, Key: []byte(r.PostID), Value: value,
-		Headers: e.identity(b, row, r.ResultID),
+		Topic: e.topics.Results, Partition: kafka.ByKey, Key: out.text(r.PostID), Value: value,
+		Headers: e.identity(out, row, r.ResultID),
 	}
-	out = append(out, rec)
-	sent := map[string]bool{}
-	for _, d := range r.Decisions {
-		if d.Topic == "" || sent[d.Topic] {
+	out.add(rec)
+	for i, d := range r.Decisions {
+		if d.Topic == "" || slices.ContainsFunc(r.Decisions[:i], func(sent schemas.Decision) bool { return sent.Topic == d.Topic }) {
 			continue
 		}
-		sent[d.Topic] = true
 		copied := rec
 		copied.Topic = e.topicOf(d.Topic)
-		out = append(out, copied)
+		out.add(copied)
 	}
-	return e.collected(out, b, row, &r, images)
+	return e.collected(out, row, &r, images)
 }
 
 // topicOf maps the name that rules use to the topic's own.
@@ -97,21 +94,26 @@ func (e *emitter) topicOf(name string) string {
 	return e.topics.Moderation
 }
 
-func (e *emitter) tombstone(b *schemas.Batch, row int) kafka.Record {
+func (e *emitter) tombstone(out *outbox, row int) kafka.Record {
+	b := out.batch
 	offset := schemas.Col[*array.Int64](b.Posts(), schemas.RecordOffset).Value(row)
 	return kafka.Record{
 		Topic: e.topics.Results, Partition: kafka.ByKey,
-		Key:     []byte(strings.Clone(schemas.Col[*array.String](b.Posts(), schemas.PostID).Value(row))),
-		Headers: e.identity(b, row, schemas.ResultID(e.meta.KafkaCluster, b.Partition, offset)),
+		Key:     out.text(schemas.Col[*array.String](b.Posts(), schemas.PostID).Value(row)),
+		Headers: e.identity(out, row, schemas.ResultID(e.meta.KafkaCluster, b.Partition, offset)),
 	}
 }
 
 // identity links an outcome to its input: results and tombstones are keyed by
 // post id, so the input's own key travels as a header, unless it names the author.
-func (e *emitter) identity(b *schemas.Batch, row int, resultID string) []kafka.Header {
-	h := []kafka.Header{{Key: schemas.HeaderResultID, Value: []byte(resultID)}}
-	if key := schemas.BytesAt(schemas.Col[*array.Binary](b.Posts(), schemas.RecordKey), row); key != nil {
-		if key = e.inputKey(b, row, key); key != nil {
+func (e *emitter) identity(out *outbox, row int, resultID string) []kafka.Header {
+	h := append(out.twoHeaders(), kafka.Header{Key: schemas.HeaderResultID, Value: out.text(resultID)})
+	if key := schemas.BytesAt(out.keys, row); key != nil {
+		var author string
+		if out.authors.IsValid(row) {
+			author = out.authors.Value(row)
+		}
+		if key = e.inputKey(author, key); key != nil {
 			h = append(h, kafka.Header{Key: schemas.HeaderInputKey, Value: key})
 		}
 	}

@@ -142,8 +142,8 @@ func (m *Metrics) took(stage string, d time.Duration) { m.stages[stage].Observe(
 // committed counts what a batch became.
 func (m *Metrics) committed(b *schemas.Batch, now time.Time) {
 	m.progressed(now)
-	for row := range int(b.Posts().NumRows()) {
-		m.posts[schemas.OutcomeAt(b, row)].Inc()
+	for row, outcome := range schemas.Outcomes(b) {
+		m.posts[outcome].Inc()
 		if why, rejected := b.Rejected(row); rejected {
 			m.rejects.WithLabelValues(why.Stage, string(why.Reason)).Inc() // rare enough for a look-up
 		}

@@ -163,7 +163,7 @@ func (r *runner) build(ctx context.Context, m *model.Model, web media.Fetcher, r
 		KafkaCluster: kafkaID, Model: m.Ref(), ConfigDigest: digest, Authors: private.named, Address: private.address(),
 	}
 	if r.decode, err = decode.New(cfg.Decode, decode.Settings{
-		Alloc: r.alloc, Author: private.key.Hash, Address: private.address(),
+		Alloc: r.alloc, Author: private.author, Address: private.address(),
 	}); err != nil {
 		return err
 	}

@@ -17,8 +17,8 @@ type progress struct {
 }
 
 func (p *progress) count(b *schemas.Batch) {
-	for row := range int(b.Posts().NumRows()) {
-		switch schemas.OutcomeAt(b, row) {
+	for _, outcome := range schemas.Outcomes(b) {
+		switch outcome {
 		case schemas.OutcomeResult:
 			p.results.Add(1)
 		case schemas.OutcomeTombstone:

@@ -74,14 +74,18 @@ type journey struct {
 	tracer *ops.Tracer
 	batch  *schemas.Batch
 	posts  []trace.Span // none without a tracer
-	// headers are those of what comes of each post.
+	// headers are those of what comes of each post; nil when there are none.
 	headers [][]kafka.Header
 }
 
 // newJourney begins the spans of posts that are about to be emitted.
 func newJourney(ctx context.Context, t *ops.Tracer, b *schemas.Batch) *journey {
+	j := &journey{tracer: t, batch: b}
+	if t == nil && schemas.Col[*array.List](b.Posts(), schemas.RecordHeaders).ListValues().Len() == 0 {
+		return j
+	}
 	rows := int(b.Posts().NumRows())
-	j := &journey{tracer: t, batch: b, headers: make([][]kafka.Header, rows)}
+	j.headers = make([][]kafka.Header, rows)
 	offsets := schemas.Col[*array.Int64](b.Posts(), schemas.RecordOffset)
 	for row := range rows {
 		came, from := traceHeaders(ctx, b, row)
@@ -170,7 +174,7 @@ func (j *journey) end(ctx context.Context, windows []window, over time.Time, err
 
 // carry gives the records that come of a post the post's trace.
 func (j *journey) carry(row int, records []kafka.Record) {
-	if len(j.headers[row]) == 0 {
+	if j.headers == nil || len(j.headers[row]) == 0 {
 		return
 	}
 	for i := range records {

@@ -6,7 +6,10 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"hash"
 	"regexp"
+	"strings"
+	"sync"
 )
 
 // MinAuthorKey is how many bytes the key of an AuthorKey has at least: who
@@ -17,8 +20,9 @@ const MinAuthorKey = 32
 // the same for the same author, that nobody without the key can turn back or
 // make for an author of his choice. A nil key knows no names.
 type AuthorKey struct {
-	key []byte
-	id  string
+	id string
+	// macs are ready to begin: what the key makes of them is worked out once.
+	macs sync.Pool
 }
 
 // NewAuthorKey refuses keys shorter than MinAuthorKey.
@@ -26,13 +30,15 @@ func NewAuthorKey(key string) (*AuthorKey, error) {
 	if len(key) < MinAuthorKey {
 		return nil, fmt.Errorf("has %d bytes: must have %d or more, as from: openssl rand -hex 32", len(key), MinAuthorKey)
 	}
-	k := &AuthorKey{key: []byte(key)}
+	k := &AuthorKey{macs: sync.Pool{New: func() any { return hmac.New(sha256.New, []byte(key)) }}}
 	k.id = hex.EncodeToString(k.sum("itrstream: the id of this key")[:4])
 	return k, nil
 }
 
 func (k *AuthorKey) sum(text string) []byte {
-	h := hmac.New(sha256.New, k.key)
+	h := k.macs.Get().(hash.Hash)
+	defer k.macs.Put(h)
+	h.Reset()
 	h.Write([]byte(text))
 	return h.Sum(nil)
 }
@@ -66,9 +72,17 @@ func (k *AuthorKey) Address(address string) string {
 	if k == nil {
 		return address
 	}
+	if !mayHoldDID(address) {
+		return address
+	}
 	return did.ReplaceAllStringFunc(address, func(found string) string {
 		return k.Hash(unescapeColons(found))
 	})
+}
+
+// mayHoldDID is quick, for most of what has no DID.
+func mayHoldDID(address string) bool {
+	return strings.ContainsAny(address, "dD") && strings.ContainsAny(address, ":%")
 }
 
 var escapedColon = regexp.MustCompile(`(?i)%3a`)
