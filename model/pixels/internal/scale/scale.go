@@ -48,10 +48,10 @@ func NewRows(width int, spans []Span) *Rows {
 	p.from = make([]int32, len(spans))
 	p.taps = make([]int16, 2*pixelsAtOnce*p.groups*len(spans))
 	for i, span := range spans {
-		p.from[i] = int32(3 * span.From)
+		p.from[i] = int32(3 * span.From) //nolint:gosec // limits on sides are far below 2^31/3
 		for j, tap := range span.Taps {
 			at := 2*(i*p.groups*pixelsAtOnce+j-j%pixelsAtOnce) + j%pixelsAtOnce
-			p.taps[at] = int16(tap >> lowBits)
+			p.taps[at] = int16(tap >> lowBits) //nolint:gosec // a tap is less than 16
 			p.taps[at+pixelsAtOnce] = int16(tap & (1<<lowBits - 1))
 		}
 	}

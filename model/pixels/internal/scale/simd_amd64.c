@@ -7,8 +7,12 @@
 #define HALF (1 << (PRECISION - 1))
 #define LOW_BITS 11
 #define LOW_MASK ((1 << LOW_BITS) - 1)
-/* Sums in registers, not in an array. */
+/* Sums in registers, not in an array: clang sees that by itself. */
+#ifdef __clang__
+#define UNROLL
+#else
 #define UNROLL _Pragma("GCC unroll 4")
+#endif
 
 /* Four bytes of an SSE register, of which i says. */
 #define store_4(to, from, i) \
