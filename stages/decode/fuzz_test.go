@@ -152,18 +152,28 @@ func BenchmarkInline(b *testing.B) {
 		Schema: schemas.PostSchema, PostID: "t3_1", Text: text, Media: []schemas.Media{{Data: image, Alt: "a ridge"}},
 	})
 	require.NoError(b, err)
-	benchmark(b, string(value))
+	benchmark(b, 16, string(value))
+}
+
+// BenchmarkText decodes large batches of posts without an image, of 350 bytes.
+func BenchmarkText(b *testing.B) {
+	created := schematest.Start
+	value, err := json.Marshal(schemas.Post{
+		Schema: schemas.PostSchema, Source: "bench", PostID: "bench-00000001", AuthorID: "author-00001", CreatedAt: &created, Langs: []string{"en"},
+		Text: strings.Repeat("Fog over the ridge at dawn ☁️ #hiking ", 4)[:156],
+	})
+	require.NoError(b, err)
+	benchmark(b, 1024, string(value))
 }
 
 // BenchmarkJetstream decodes an event of the usual size.
 func BenchmarkJetstream(b *testing.B) {
 	value, err := os.ReadFile("testdata/jetstream-create.in.json")
 	require.NoError(b, err)
-	benchmark(b, string(value))
+	benchmark(b, 16, string(value))
 }
 
-func benchmark(b *testing.B, value string) {
-	const rows = 16
+func benchmark(b *testing.B, rows int, value string) {
 	values := make([]string, rows)
 	for i := range values {
 		values[i] = value

@@ -10,17 +10,24 @@ import (
 	"github.com/itrstream/itrstream/stages/decode/internal/jsonscan"
 )
 
-// post is one decoded message before it goes into the columns.
+// post is one decoded message before it goes into the columns. Its strings
+// may be the message's own bytes.
 type post struct {
 	source, id, author, text, parent, uri, version, license string
 
 	op        schemas.Op
-	createdAt *int64 // microseconds since 1970
+	createdAt moment
 	langs     []string
 	optOuts   []string
 	sensitive *bool
 	images    []image
 	dropped   int // images beyond MaxImages: counted, so that millions of empty ones take no memory
+}
+
+// moment is a time, if there is one.
+type moment struct {
+	us    int64 // microseconds since 1970
+	given bool
 }
 
 // image is one image of a post: a span of the image column, a URL, or
@@ -75,37 +82,45 @@ func (f field) String() string {
 
 func named(name string) field { return field{name: name} }
 
-// message reads one record's value. Which shape it has may show only at its
+// message reads records' values, one after the other. Which shape it has may show only at its
 // end, so members of all shapes are read as they come and faults in them wait
 // until the shape is known: a field may well have another type in a schema
 // that we don't read.
 type message struct {
 	cfg    *Config
-	scan   *jsonscan.Scanner
+	scan   jsonscan.Scanner
 	images *imageColumn
-	member string // the top-level member being read, for faults
+	lists  []string // what the value's lists of strings hold
 
+	content
+}
+
+// content is what a value has held so far.
+type content struct {
+	member string // the top-level member being read, for faults
 	native native
 	event  event
 }
 
-// read decodes one value. The bytes of inline images are left at the end of
-// the image column, and none when there is a fault.
-func read(cfg *Config, value []byte, images *imageColumn) (post, fault) {
-	begin := images.len()
-	p, f := readMessage(cfg, value, images)
+// read decodes one value; the post is good until the next. The bytes of inline
+// images are left at the end of the image column, and none when there is a fault.
+func (m *message) read(value []byte) (post, fault) {
+	begin := m.images.len()
+	p, f := m.readPost(value)
 	if f.found() || len(p.images) == 0 {
-		images.truncate(begin)
+		m.images.truncate(begin)
 	}
 	return p, f
 }
 
-func readMessage(cfg *Config, value []byte, images *imageColumn) (post, fault) {
+func (m *message) readPost(value []byte) (post, fault) {
+	cfg := m.cfg
 	if len(value) > cfg.MaxMessageBytes {
 		return post{}, fault{schemas.ReasonTooLarge, fmt.Sprintf("the message has %d bytes, more than %d", len(value), cfg.MaxMessageBytes)}
 	}
-	m := &message{cfg: cfg, scan: jsonscan.New(value), images: images}
-	begin := images.len()
+	m.scan.Reset(value)
+	m.lists, m.content = m.lists[:0], content{}
+	begin := m.images.len()
 	kind := m.scan.Kind()
 	if kind == jsonscan.Object {
 		m.members()
@@ -126,7 +141,7 @@ func readMessage(cfg *Config, value []byte, images *imageColumn) (post, fault) {
 	case cfg.Format == FormatPost, cfg.Format == FormatAuto && m.native.schemaSeen:
 		return m.native.post(cfg)
 	case cfg.Format == FormatJetstream, m.event.seen:
-		images.truncate(begin) // a stray member called media may have left bytes
+		m.images.truncate(begin) // a stray member called media may have left bytes
 		return m.event.post(cfg, begin)
 	}
 	return post{}, fault{schemas.ReasonSchemaUnknown, "neither a schema field nor a Jetstream event"}
@@ -165,12 +180,12 @@ func (m *message) str(f *fault, where field, limit int) string {
 	if !m.is(f, where, jsonscan.String) {
 		return ""
 	}
-	text := m.scan.Text()
+	text := m.scan.String()
 	if len(text) > limit {
 		f.add(schemas.ReasonTooLarge, "%v: %d bytes, more than %d", where, len(text), limit)
 		return ""
 	}
-	return string(text)
+	return text
 }
 
 // strings reads a list of strings: at most count of at most limit bytes each.
@@ -178,7 +193,7 @@ func (m *message) strings(f *fault, list field, count, limit int) []string {
 	if !m.is(f, list, jsonscan.Array) {
 		return nil
 	}
-	var out []string
+	from := len(m.lists)
 	for i := range m.scan.Array() {
 		if i >= count {
 			if i == count {
@@ -191,9 +206,12 @@ func (m *message) strings(f *fault, list field, count, limit int) []string {
 		if m.scan.Kind() == jsonscan.Null {
 			f.add(schemas.ReasonMalformed, "%v: want a string, found null at byte %d", where, m.scan.Offset())
 		}
-		out = append(out, m.str(f, where, limit))
+		m.lists = append(m.lists, m.str(f, where, limit))
 	}
-	return out
+	if len(m.lists) == from {
+		return nil
+	}
+	return m.lists[from:len(m.lists):len(m.lists)]
 }
 
 // checkSizes records what a post has too much of.
@@ -210,14 +228,14 @@ func (p *post) checkSizes(cfg *Config, f *fault) {
 	}
 }
 
-// parseTime reads a time as microseconds since 1970. A year that has four
-// digits only in its own zone has no spelling in UTC: no result could say it.
-func parseTime(text string) (us int64, ok bool) {
+// parseTime reads a time. A year that has four digits only in its own zone has
+// no spelling in UTC: no result could say it.
+func parseTime(text string) moment {
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if year := t.UTC().Year(); err != nil || year < 0 || year > 9999 {
-		return 0, false
+		return moment{}
 	}
-	return t.UnixMicro(), true
+	return moment{t.UnixMicro(), true}
 }
 
 // tombstone decodes a record without a value: its key is the id of the post

@@ -101,17 +101,16 @@ func (n *native) post(cfg *Config) (post, fault) {
 	return n.p, f
 }
 
-func (m *message) createdAt(f *fault) *int64 {
+func (m *message) createdAt(f *fault) moment {
 	if !m.is(f, named("created_at"), jsonscan.String) {
-		return nil
+		return moment{}
 	}
 	at := m.scan.Offset()
-	us, ok := parseTime(string(m.scan.Text()))
-	if !ok {
+	t := parseTime(m.scan.String())
+	if !t.given {
 		f.add(schemas.ReasonMalformed, "created_at: not an RFC 3339 time at byte %d", at)
-		return nil
 	}
-	return &us
+	return t
 }
 
 func (m *message) provenance(n *native) {

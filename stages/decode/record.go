@@ -24,7 +24,7 @@ type record struct {
 	seen, textSeen bool
 	typ            string
 	text, parent   string
-	createdAt      *int64
+	createdAt      moment
 	langs          []string
 	sensitive      *bool
 	embed          embed
@@ -64,8 +64,8 @@ func (m *message) record(r *record) {
 		case "createdAt":
 			// The author's own clock, which nobody verifies: what cannot be
 			// read is left out.
-			if us, ok := parseTime(m.str(&r.fault, in("createdAt"), maxID)); ok {
-				r.createdAt = &us
+			if t := parseTime(m.str(&r.fault, in("createdAt"), maxID)); t.given {
+				r.createdAt = t
 			}
 		case "langs":
 			r.langs = m.strings(&r.fault, in("langs"), maxLangs, maxLang)

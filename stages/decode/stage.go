@@ -54,9 +54,10 @@ func (s *Stage) rename(p *post) {
 func (s *Stage) Process(ctx context.Context, b *schemas.Batch) error {
 	values := schemas.Col[*array.Binary](b.Posts(), schemas.RecordValue)
 	keys := schemas.Col[*array.Binary](b.Posts(), schemas.RecordKey)
-	out := newColumns(s.settings.Alloc)
+	out := newColumns(s.settings.Alloc, values.Len())
 	defer out.release()
 	rejects := make(map[int]fault)
+	m := &message{cfg: &s.cfg, images: out.images}
 
 	for row := range values.Len() {
 		if err := ctx.Err(); err != nil {
@@ -71,7 +72,7 @@ func (s *Stage) Process(ctx context.Context, b *schemas.Batch) error {
 			p, f = tombstone(key)
 		default:
 			out.images.expect = (len(values.ValueBytes()) - int(values.ValueOffset64(row)-values.ValueOffset64(0))) / 4 * 3
-			p, f = read(&s.cfg, values.Value(row), out.images)
+			p, f = m.read(values.Value(row))
 		}
 		if f.found() {
 			rejects[row] = f
@@ -79,7 +80,7 @@ func (s *Stage) Process(ctx context.Context, b *schemas.Batch) error {
 			continue
 		}
 		s.rename(&p)
-		out.append(row, p)
+		out.append(row, &p)
 	}
 
 	posts, pairs := out.finish()
@@ -95,6 +96,13 @@ func (s *Stage) Process(ctx context.Context, b *schemas.Batch) error {
 type columns struct {
 	fields []arrow.Field
 	posts  *array.RecordBuilder
+
+	source, op, id, author, text, parent, uri, version, license *array.StringBuilder
+
+	createdAt      *array.TimestampBuilder
+	sensitive      *array.BooleanBuilder
+	langs, optOuts *array.ListBuilder
+
 	of     *array.Int32Builder
 	index  *array.Int32Builder
 	url    *array.StringBuilder
@@ -102,9 +110,10 @@ type columns struct {
 	images *imageColumn
 }
 
-func newColumns(alloc memory.Allocator) *columns {
+// newColumns makes room for rows posts.
+func newColumns(alloc memory.Allocator, rows int) *columns {
 	fields := schemas.PostFields()
-	return &columns{
+	c := &columns{
 		fields: fields,
 		posts:  array.NewRecordBuilder(alloc, arrow.NewSchema(fields, nil)),
 		of:     array.NewInt32Builder(alloc),
@@ -113,6 +122,22 @@ func newColumns(alloc memory.Allocator) *columns {
 		alt:    array.NewStringBuilder(alloc),
 		images: newImageColumn(alloc),
 	}
+	c.posts.Reserve(rows)
+	for name, b := range map[string]**array.StringBuilder{
+		schemas.PostSource: &c.source, schemas.PostOp: &c.op, schemas.PostID: &c.id, schemas.PostAuthor: &c.author, schemas.PostText: &c.text,
+		schemas.PostParent: &c.parent, schemas.PostURI: &c.uri, schemas.PostVersion: &c.version, schemas.PostLicense: &c.license,
+	} {
+		*b = builderOf[*array.StringBuilder](c.posts, name)
+	}
+	c.createdAt = builderOf[*array.TimestampBuilder](c.posts, schemas.PostCreatedAt)
+	c.sensitive = builderOf[*array.BooleanBuilder](c.posts, schemas.PostSensitive)
+	c.langs = builderOf[*array.ListBuilder](c.posts, schemas.PostLangs)
+	c.optOuts = builderOf[*array.ListBuilder](c.posts, schemas.PostOptOuts)
+	return c
+}
+
+func builderOf[B array.Builder](posts *array.RecordBuilder, name string) B {
+	return posts.Field(posts.Schema().FieldIndices(name)[0]).(B)
 }
 
 func (c *columns) release() {
@@ -131,52 +156,32 @@ func (c *columns) appendNull() {
 	}
 }
 
-func (c *columns) append(row int, p post) {
-	for i, f := range c.fields {
-		builder := c.posts.Field(i)
-		switch f.Name {
-		case schemas.PostSource:
-			appendString(builder, p.source)
-		case schemas.PostOp:
-			appendString(builder, string(p.op))
-		case schemas.PostID:
-			appendString(builder, p.id)
-		case schemas.PostAuthor:
-			appendString(builder, p.author)
-		case schemas.PostText:
-			// Text may be empty, and only a delete has none.
-			if p.op == schemas.OpDelete {
-				builder.AppendNull()
-			} else {
-				builder.(*array.StringBuilder).Append(p.text)
-			}
-		case schemas.PostParent:
-			appendString(builder, p.parent)
-		case schemas.PostURI:
-			appendString(builder, p.uri)
-		case schemas.PostVersion:
-			appendString(builder, p.version)
-		case schemas.PostLicense:
-			appendString(builder, p.license)
-		case schemas.PostOptOuts:
-			appendList(builder.(*array.ListBuilder), p.optOuts)
-		case schemas.PostCreatedAt:
-			if p.createdAt == nil {
-				builder.AppendNull()
-			} else {
-				builder.(*array.TimestampBuilder).Append(arrow.Timestamp(*p.createdAt))
-			}
-		case schemas.PostSensitive:
-			if p.sensitive == nil {
-				builder.AppendNull()
-			} else {
-				builder.(*array.BooleanBuilder).Append(*p.sensitive)
-			}
-		case schemas.PostLangs:
-			appendList(builder.(*array.ListBuilder), p.langs)
-		default:
-			panic("decode: nobody fills the column " + f.Name)
-		}
+func (c *columns) append(row int, p *post) {
+	appendString(c.source, p.source)
+	appendString(c.op, string(p.op))
+	appendString(c.id, p.id)
+	appendString(c.author, p.author)
+	// Text may be empty, and only a delete has none.
+	if p.op == schemas.OpDelete {
+		c.text.AppendNull()
+	} else {
+		c.text.Append(p.text)
+	}
+	appendString(c.parent, p.parent)
+	appendString(c.uri, p.uri)
+	appendString(c.version, p.version)
+	appendString(c.license, p.license)
+	appendList(c.optOuts, p.optOuts)
+	appendList(c.langs, p.langs)
+	if p.createdAt.given {
+		c.createdAt.Append(arrow.Timestamp(p.createdAt.us))
+	} else {
+		c.createdAt.AppendNull()
+	}
+	if p.sensitive == nil {
+		c.sensitive.AppendNull()
+	} else {
+		c.sensitive.Append(*p.sensitive)
 	}
 	for _, img := range p.images {
 		c.of.Append(int32(row))          //nolint:gosec // a batch has fewer rows
@@ -204,12 +209,12 @@ func (c *columns) finish() ([]arrow.Array, arrow.Record) {
 }
 
 // appendString adds a field that is null where it is absent.
-func appendString(b array.Builder, s string) {
+func appendString(b *array.StringBuilder, s string) {
 	if s == "" {
 		b.AppendNull()
 		return
 	}
-	b.(*array.StringBuilder).Append(s)
+	b.Append(s)
 }
 
 func appendList(b *array.ListBuilder, values []string) {

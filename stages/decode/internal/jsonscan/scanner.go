@@ -21,6 +21,7 @@ import (
 	"iter"
 	"strconv"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // MaxDepth is how deep arrays and objects may nest.
@@ -82,13 +83,19 @@ type Scanner struct {
 }
 
 // New returns a scanner at the first value of text, which must not change
-// while it is in use.
+// while it, or a string it returned, is in use.
 func New(text []byte) *Scanner {
-	s := &Scanner{buf: text}
+	s := new(Scanner)
+	s.Reset(text)
+	return s
+}
+
+// Reset makes it a scanner at the first value of another text.
+func (s *Scanner) Reset(text []byte) {
+	*s = Scanner{buf: text, names: s.names[:0]}
 	if !utf8.Valid(text) {
 		s.failAt(invalidUTF8(text), "invalid UTF-8")
 	}
-	return s
 }
 
 // Err returns the first fault, a *SyntaxError, or nil.
@@ -195,6 +202,13 @@ func (s *Scanner) Array() iter.Seq[int] {
 func (s *Scanner) Text() []byte {
 	s.space()
 	return s.text()
+}
+
+// String does what Text does. The characters are good for as long as the text
+// being scanned is.
+func (s *Scanner) String() string {
+	text := s.Text()
+	return unsafe.String(unsafe.SliceData(text), len(text)) //nolint:gosec // nobody writes to text, as New says
 }
 
 // Opaque returns the bytes between the next string's quotes, neither checked

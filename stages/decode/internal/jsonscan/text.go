@@ -1,19 +1,36 @@
 package jsonscan
 
 import (
+	"encoding/binary"
+	"math/bits"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// plain marks the bytes that stand for themselves inside a string. That the
-// whole text is valid UTF-8 has been checked before.
-var plain = func() (t [256]bool) {
-	for c := range t {
-		t[c] = c >= ' ' && c != '"' && c != '\\'
+// plain returns the position, from i on, of the first byte that does not
+// stand for itself inside a string, or the length of text. That the whole text is valid UTF-8
+// has been checked before. It looks at eight bytes at a time.
+func plain(text []byte, i int) int {
+	const (
+		ones = 0x0101010101010101
+		high = 0x80 * ones
+	)
+	for ; len(text)-i >= 8; i += 8 {
+		v := binary.LittleEndian.Uint64(text[i:])
+		quotes, slashes := v^'"'*ones, v^'\\'*ones
+		// The lowest bit set is right; those above it may come of a borrow.
+		if special := ((v-' '*ones)&^v | (quotes-ones)&^quotes | (slashes-ones)&^slashes) & high; special != 0 {
+			return i + bits.TrailingZeros64(special)/8
+		}
 	}
-	return t
-}()
+	for ; i < len(text); i++ {
+		if c := text[i]; c < ' ' || c == '"' || c == '\\' {
+			break
+		}
+	}
+	return i
+}
 
 // text consumes a string at the position.
 func (s *Scanner) text() []byte {
@@ -21,10 +38,7 @@ func (s *Scanner) text() []byte {
 		return nil
 	}
 	from := s.pos
-	i := from
-	for i < len(s.buf) && plain[s.buf[i]] {
-		i++
-	}
+	i := plain(s.buf, from)
 	s.pos = i
 	if s.at() == '"' && i < len(s.buf) {
 		s.pos++
@@ -39,9 +53,7 @@ func (s *Scanner) escaped(from int) []byte {
 	out := append(make([]byte, 0, 2*(s.pos-from)+64), s.buf[from:s.pos]...)
 	for s.err == nil {
 		run := s.pos
-		for s.pos < len(s.buf) && plain[s.buf[s.pos]] {
-			s.pos++
-		}
+		s.pos = plain(s.buf, s.pos)
 		out = append(out, s.buf[run:s.pos]...)
 		switch c := s.at(); {
 		case s.pos >= len(s.buf):
