@@ -7,7 +7,7 @@
 // Adding a format? Add its magic to Decode and a file beside png.go; check every size that the file declares against Limits
 // before memory is taken for it, and have Room say what it takes.
 // Changing how pixels are scaled? Read Transform, then resample.go.
-// Wondering which JPEGs libjpeg-turbo decodes, in builds that have it, and what damage it passes over? Read turboJPEG, then
+// Wondering which JPEGs libjpeg-turbo decodes, in builds that have it, and what damage it passes over? Read turboFile, then
 // internal/jpeg/plain.go. All else has the pixels and errors of the Go decoder; FuzzJPEGTurbo compares them.
 // Chasing wrong colours? Read colour.go (JPEG), webp.go, or the table in png.go.
 //

@@ -13,6 +13,10 @@ type Drawing struct {
 	Limits    Limits
 	Orient    bool // as Decode's
 	Transform Transform
+	// Draft has large JPEGs decoded at a half, a quarter or an eighth of their sides, if those are still twice what they are scaled
+	// to: the pixels are then those of Pillow after draft("RGB", 2×width, 2×height). It needs CanDraft, and a JPEG that
+	// libjpeg-turbo decodes; of all others nothing changes.
+	Draft bool
 
 	// Room, unless nil, is asked for memory before it is taken, in pixels of some 20 bytes: who draws several images at the same
 	// time has to count. It may wait. Asked again, it grants the new amount in place of the old, which has been given back. An
@@ -20,8 +24,11 @@ type Drawing struct {
 	Room func(pixels int64) error
 }
 
-// Draw writes the tensor of an image file to dst, which must be Transform.Size bytes long: the pixels and errors are those of
-// Decode and Transform.Apply, but a JPEG that libjpeg-turbo decodes, and that need not be turned, is scaled row by row and never
+// CanDraft says whether this build has what Drawing.Draft needs.
+const CanDraft = turbo.Version != ""
+
+// Draw writes the tensor of an image file to dst, which must be Transform.Size bytes long: without Draft, the pixels and errors
+// are those of Decode and Transform.Apply, but a JPEG that libjpeg-turbo decodes, and that need not be turned, is scaled row by row and never
 // in memory as a whole. After an error dst holds anything.
 func (d Drawing) Draw(dst, data []byte) error {
 	f, err := formatOf(data, d.Limits)
@@ -54,6 +61,22 @@ func (d Drawing) ask(pixels int64) error {
 	return nil
 }
 
+// denominator is what the sides of a JPEG are divided by. Pillow compares them as they lie, even if they are to be turned.
+func (d Drawing) denominator(width, height int) int {
+	if !d.Draft {
+		return 1
+	}
+	toWidth, toHeight := d.Transform.Width, d.Transform.Height
+	if d.Transform.Fit == CropCentre {
+		toWidth, toHeight = d.Transform.ShortestEdge, d.Transform.ShortestEdge
+	}
+	denominator := 8
+	for denominator > 1 && (width < 2*toWidth*denominator || height < 2*toHeight*denominator) {
+		denominator /= 2
+	}
+	return denominator
+}
+
 // errRefused is for files that libjpeg-turbo refuses, so that Go has to tell.
 var errRefused = errors.New("libjpeg-turbo refuses it")
 
@@ -84,8 +107,8 @@ func (d Drawing) rows(dst []uint8, f turbo.File) error {
 	}
 }
 
-// stripRows is the height of an MCU with the usual chroma.
-const stripRows = 16
+// stripRows are few enough to stay in a cache, and enough that calls of C cost nothing beside them.
+const stripRows = 32
 
 // turboStrips is a file as libjpeg-turbo decodes it.
 type turboStrips struct {

@@ -33,7 +33,7 @@ func decodeJPEG(data []byte, l Limits, orient bool) (*Image, error) {
 	return jpegOrientation(p).turn(im), nil
 }
 
-// drawJPEG is Drawing.Draw.
+// drawJPEG is Drawing.Draw. What libjpeg-turbo refuses is not decoded as a draft.
 func drawJPEG(d Drawing, dst, data []byte) error {
 	p, err := parseJPEG(data, d.Limits)
 	if err != nil {
@@ -44,6 +44,7 @@ func drawJPEG(d Drawing, dst, data []byte) error {
 		o = jpegOrientation(p)
 	}
 	f, plain := turboFile(data, p)
+	f.Denominator = d.denominator(p.Width, p.Height)
 	if plain && o <= upright {
 		if err := d.rows(dst, f); !errors.Is(err, errRefused) {
 			return err

@@ -58,3 +58,37 @@ func BenchmarkDecoders(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkDraw is a picture's whole way to its tensor, and as two steps.
+func BenchmarkDraw(b *testing.B) {
+	d := pixels.Drawing{
+		Limits:    pixels.Limits{MaxBytes: 16 << 20, MaxPixels: 1 << 24, MaxSide: 1 << 13},
+		Orient:    true,
+		Transform: pixels.Transform{Width: 224, Height: 224},
+	}
+	dst := make([]byte, d.Transform.Size())
+	for _, size := range [][2]int{{640, 480}, {1200, 900}, {4032, 3024}} {
+		data := photo(b, size[0], size[1])
+		b.Run(fmt.Sprintf("%dx%d/rows", size[0], size[1]), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := d.Draw(dst, data); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("%dx%d/whole", size[0], size[1]), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				im, err := pixels.Decode(data, d.Limits, d.Orient)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := d.Transform.Apply(dst, im); err != nil {
+					b.Fatal(err)
+				}
+				im.Release()
+			}
+		})
+	}
+}

@@ -338,6 +338,10 @@ func (c Config) Digest(calibration string) (string, error) {
 	if c.Collect.On() {
 		selection = &c.Collect.Config
 	}
+	limits := []int64{c.Media.MaxBytes, c.Media.MaxPixels, int64(c.Media.MaxSide)}
+	if c.Media.Draft {
+		limits = append(limits, 1) // the digest of those who don't know the key stays
+	}
 	decides, err := json.Marshal(struct {
 		Decode      decode.Config
 		Media       []int64
@@ -346,7 +350,7 @@ func (c Config) Digest(calibration string) (string, error) {
 		Decide      decide.Config
 		Privacy     []string
 		Collect     *collect.Config
-	}{c.Decode, []int64{c.Media.MaxBytes, c.Media.MaxPixels, int64(c.Media.MaxSide)}, calibration, c.Cluster.Config, c.Decide, []string{c.Privacy.Authors, c.Privacy.addresses(), key.ID()}, selection})
+	}{c.Decode, limits, calibration, c.Cluster.Config, c.Decide, []string{c.Privacy.Authors, c.Privacy.addresses(), key.ID()}, selection})
 	if err != nil {
 		return "", fmt.Errorf("config: digest: %w", err)
 	}

@@ -26,6 +26,9 @@ type Config struct {
 	MaxSide   int   `mapstructure:"max_side"`
 	// DecodePixels is the most that all images being decoded may have together, as pixels.Drawing counts.
 	DecodePixels int64 `mapstructure:"decode_pixels"`
+	// Draft has large JPEGs decoded at a half, a quarter or an eighth of their sides, as pixels.Drawing says: less work, and
+	// slightly other pixels.
+	Draft bool `mapstructure:"draft"`
 	// CacheBytes holds scaled images, found by the digest of their file; 0 keeps none.
 	CacheBytes int64 `mapstructure:"cache_bytes"`
 }
@@ -57,6 +60,7 @@ func (c Config) Validate() error {
 	check(c.MaxSide >= 1 && c.MaxSide <= 65_535, "max_side", c.MaxSide, "1 to 65535 are allowed")
 	check(c.DecodePixels >= c.MaxPixels, "decode_pixels", c.DecodePixels,
 		fmt.Sprintf("at least max_pixels (%d) is needed, or the largest images would never be decoded", c.MaxPixels))
+	check(!c.Draft || pixels.CanDraft, "draft", c.Draft, "it needs a build with libjpeg-turbo (make builds one where pkg-config finds it)")
 	check(c.CacheBytes >= 0, "cache_bytes", c.CacheBytes, "0 (no cache) or more is allowed")
 	return errors.Join(faults...)
 }

@@ -234,7 +234,7 @@ func (s *Stage) drawSafely(slot, data []byte, sum digest, room func(pixels int64
 		}
 	}()
 	return s.paint(pixels.Drawing{
-		Limits: s.limits(), Orient: s.settings.Orient, Transform: s.settings.Transform, Room: room,
+		Limits: s.limits(), Orient: s.settings.Orient, Transform: s.settings.Transform, Draft: s.cfg.Draft, Room: room,
 	}, slot, data)
 }
 
