@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/apache/arrow/go/v15/arrow/memory"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/itrstream/itrstream/connectors/kafka"
@@ -132,11 +133,8 @@ func (r *runner) attempt(ctx context.Context, a *kafka.Assignment, log *slog.Log
 	decoded, seen, labelled := make(chan *flight), make(chan *flight), make(chan *flight, 1)
 	watching, done := context.WithCancel(work)
 	g.Go(func() error { defer close(decoded); return c.source(ctx, work, decoded) })
-	g.Go(func() error { defer close(seen); return c.pass(work, stageMedia, r.media, mediaTime, decoded, seen) })
-	g.Go(func() error {
-		defer close(labelled)
-		return c.pass(work, stageInfer, r.infer, inferTime, seen, labelled)
-	})
+	g.Go(func() error { defer close(seen); return c.pass(work, c.mediaLeg(), decoded, seen) })
+	g.Go(func() error { defer close(labelled); return c.pass(work, c.inferLeg(), seen, labelled) })
 	g.Go(func() error { defer done(); return c.finish(work, labelled) })
 	g.Go(func() error { return c.watch(watching) })
 	err = g.Wait()
@@ -201,61 +199,66 @@ func (c *chain) take(ctx context.Context) (err error) {
 func (c *chain) cut(from int64) int64 {
 	at := int64(-1)
 	for _, limit := range []int64{c.emitted, c.folded} {
-		if limit > from && (at < 0 || limit < at) {
-			at = limit
+		if limit > from {
+			at = nearest(at, limit)
 		}
 	}
 	return at
 }
 
-// source fetches and decodes until ctx or work ends. What waits for room in
-// the queue then is given up: nothing of it has been done. It must not wait on
-// ctx alone: when the chain fails, the room it waits for is held by batches that
-// nobody moves any more.
+// nearest is the lower of two places to cut at; −1 is none.
+func nearest(a, b int64) int64 {
+	if a < 0 || b >= 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// source fetches and decodes until ctx or work ends. What waits for room then
+// is given up: nothing of it has been done. It must not wait on ctx alone: when
+// the chain fails, the room it waits for is held by batches that nobody moves
+// any more.
 func (c *chain) source(ctx, work context.Context, out chan<- *flight) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	defer context.AfterFunc(work, stop)()
 	fetcher := c.client.NewFetcher(c.a.Partition, c.alloc, kafka.Limits{MaxRows: c.cfg.Batch.MaxRows, MaxBytes: c.cfg.Batch.MaxBytes})
+	defer fetcher.Close()
 	from := min(c.emitted, c.folded)
+	limit := int64(-1) // where the batch must end for its pairs to fit
 	for {
-		var b *schemas.Batch
-		err := c.steps[stepFetch].run(ctx, offset(from), func(ctx context.Context) error {
-			return stages.Usual.Retry(ctx, c.steps[stepFetch].log, "fetching", func() (err error) {
-				b, err = fetcher.Next(ctx, from, c.cut(from))
-				return err
-			})
-		})
+		f, err := c.read(ctx, fetcher, from, nearest(c.cut(from), limit))
 		var gone *kafka.OffsetRangeError
 		switch {
 		case ctx.Err() != nil:
-			if b != nil {
-				b.Release()
+			if f != nil {
+				f.release()
 			}
 			return nil
 		case errors.As(err, &gone):
 			return fmt.Errorf("%w: %w", errRedo, err)
 		case err != nil:
 			return err
-		case b == nil:
+		case f == nil:
 			continue
 		}
 		stages.Reach(ctx, stages.AfterPoll)
-		from = b.Offsets.End
-		decoding, err := c.timed(work, stageDecode, c.decode, b)
+		decoding, err := c.timed(work, stageDecode, c.decode, f.batch)
 		if err != nil {
-			b.Release()
+			f.release()
 			return err
 		}
-		b.Timings.Decode = decoding.took
-		stages.Reach(ctx, stages.AfterDecode)
-		f, err := c.budget.admit(ctx, b)
-		if err != nil {
-			b.Release()
-			return nil
+		var over bool
+		if limit, over = c.budget.cut(f.batch); over {
+			f.release() // and read again, up to there
+			continue
 		}
+		from, limit = f.batch.Offsets.End, -1
+		f.settle()
+		f.batch.Timings.Decode = decoding.took
+		stages.Reach(ctx, stages.AfterDecode)
 		f.windows = append(f.windows, decoding)
-		f.free = c.collecting.freeing(b, f.free)
+		f.forget = c.collecting.forgetting(f.batch)
 		select {
 		case out <- f:
 		case <-work.Done():
@@ -265,24 +268,73 @@ func (c *chain) source(ctx, work context.Context, out chan<- *flight) error {
 	}
 }
 
-// mediaTime and inferTime are where pass notes what a stage took.
-func mediaTime(t *schemas.Timings) *time.Duration { return &t.Media }
-func inferTime(t *schemas.Timings) *time.Duration { return &t.Infer }
+// read waits for records at from, and for room for a batch of them; nil when
+// nothing has arrived. Only what waits for the broker is watched: a full queue
+// is no fault.
+func (c *chain) read(ctx context.Context, fetcher *kafka.Fetcher, from, cut int64) (*flight, error) {
+	if err := fetcher.Reserve(ctx); err != nil {
+		return nil, err
+	}
+	var size int
+	err := c.steps[stepFetch].run(ctx, offset(from), func(ctx context.Context) error {
+		return stages.Usual.Retry(ctx, c.steps[stepFetch].log, "fetching", func() (err error) {
+			size, err = fetcher.Wait(ctx, from)
+			return err
+		})
+	})
+	if err != nil || size == 0 {
+		return nil, err
+	}
+	f, err := c.budget.reserve(ctx, size)
+	if err != nil {
+		return nil, err
+	}
+	if f.batch, err = fetcher.Next(ctx, from, cut); err != nil || f.batch == nil {
+		f.release()
+		return nil, err
+	}
+	return f, nil
+}
+
+// leg is a stage on a batch's way, with what is done about its room before and
+// after.
+type leg struct {
+	name   string
+	stage  stages.Stage
+	spent  func(*schemas.Timings) *time.Duration
+	before func(*flight, context.Context) error
+	after  func(*flight, memory.Allocator)
+}
+
+func (c *chain) mediaLeg() leg {
+	return leg{
+		stageMedia, c.media, func(t *schemas.Timings) *time.Duration { return &t.Media }, (*flight).draw, (*flight).drawn,
+	}
+}
+
+func (c *chain) inferLeg() leg {
+	return leg{
+		stageInfer, c.infer, func(t *schemas.Timings) *time.Duration { return &t.Infer },
+		func(*flight, context.Context) error { return nil }, (*flight).inferred,
+	}
+}
 
 // pass runs one stage over the batches of in, in order.
-func (c *chain) pass(
-	work context.Context, name string, s stages.Stage, spent func(*schemas.Timings) *time.Duration,
-	in <-chan *flight, out chan<- *flight,
-) error {
+func (c *chain) pass(work context.Context, l leg, in <-chan *flight, out chan<- *flight) error {
 	for f := range in {
-		w, err := c.timed(work, name, s, f.batch)
+		if err := l.before(f, work); err != nil {
+			f.release()
+			return err
+		}
+		w, err := c.timed(work, l.name, l.stage, f.batch)
 		if err != nil {
 			f.release()
 			return err
 		}
-		*spent(&f.batch.Timings) = w.took
+		l.after(f, c.alloc)
+		*l.spent(&f.batch.Timings) = w.took
 		f.windows = append(f.windows, w)
-		stages.Reach(work, stages.CrashPoint("after-"+name))
+		stages.Reach(work, stages.CrashPoint("after-"+l.name))
 		select {
 		case out <- f:
 		case <-work.Done():

@@ -76,17 +76,13 @@ func (c *collecting) Hold(b *schemas.Batch, row int, digest [sha256.Size]byte, i
 	}
 }
 
-// freeing returns a function that forgets a batch's images and then frees what
-// free does.
-func (c *collecting) freeing(b *schemas.Batch, free func()) func() {
+// forgetting returns a function that forgets a batch's images.
+func (c *collecting) forgetting(b *schemas.Batch) func() {
 	if c == nil {
-		return free
+		return func() {}
 	}
 	p, offsets := b.Partition, b.Offsets
-	return func() {
-		c.held.forget(p, offsets)
-		free()
-	}
+	return func() { c.held.forget(p, offsets) }
 }
 
 // picked are the images of the pairs of a batch that are collected, by row of

@@ -124,7 +124,7 @@ func TestCollectedRecords(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, folders, 2, "nothing of the others")
 
-	c.freeing(b, func() {})()
+	c.forgetting(b)()
 	require.Zero(t, c.held.bytes)
 
 	e.collects = false
@@ -186,9 +186,7 @@ func TestCollectingNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, images)
 	require.False(t, schemas.Has(b.Pairs(), schemas.PairSelected))
-	freed := false
-	c.freeing(b, func() { freed = true })()
-	require.True(t, freed)
+	c.forgetting(b)()
 	c.committed(b, nil)
 }
 

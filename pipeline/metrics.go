@@ -78,9 +78,9 @@ func NewMetrics(reg prometheus.Registerer, log *slog.Logger) *Metrics {
 		rejects:      counters("itrstream_rejects_total", "Posts that went to the dead letters, by stage and reason.", "stage", "reason"),
 		pairFailures: counters("itrstream_pair_failures_total", "Pairs that have no relation in a result, or were all of a dead letter, by reason.", "reason"),
 		queueBatches: gauge("itrstream_queue_batches", "Batches between fetch and commit."),
-		queueBytes:   gauge("itrstream_queue_bytes", "Bytes that the batches between fetch and commit have reserved."),
+		queueBytes:   gauge("itrstream_queue_bytes", "Bytes of queue.max_bytes that brokers' answers, batches and pixels have reserved."),
 		maxBatches:   gauge("itrstream_queue_capacity_batches", "Batches that may be between fetch and commit: queue.max_batches."),
-		maxBytes:     gauge("itrstream_queue_capacity_bytes", "Bytes that may be reserved between fetch and commit: queue.max_bytes."),
+		maxBytes:     gauge("itrstream_queue_capacity_bytes", "Bytes that may be reserved between the brokers and the commit: queue.max_bytes."),
 		redisUp:      gauge("itrstream_redis_up", "1 while Redis answers, else 0."),
 		assigned:     gauge("itrstream_assigned_partitions", "Partitions that the consumer group has given to this process."),
 		progress:     gauge("itrstream_last_progress_timestamp_seconds", "When the last batch was committed, in Unix time; at first, when the process started."),
@@ -129,7 +129,8 @@ func (m *Metrics) progressed(now time.Time) {
 	m.progress.Set(float64(now.UnixMilli()) / 1000)
 }
 
-// queued counts a batch that came between fetch and commit, or left.
+// queued counts batches that came between fetch and commit, or left, and bytes
+// that were reserved, or given back.
 func (m *Metrics) queued(batches int, bytes int64) {
 	if m != nil {
 		m.queueBatches.Add(float64(batches))

@@ -84,8 +84,9 @@ func run(ctx context.Context, cfg config.Config, s Settings) (err error) {
 	defer services.Close()
 	services.announce(ctx, s.Log)
 
+	budget := newBudget(cfg.Queue, w.metrics)
 	client, err := kafka.Dial(ctx, cfg.Kafka, kafka.Settings{
-		Log: s.Log, Now: s.Now, Metrics: w.metrics.Kafka, Joined: w.joined,
+		Log: s.Log, Now: s.Now, Metrics: w.metrics.Kafka, Joined: w.joined, Room: budget.answers,
 	})
 	if err != nil {
 		return err
@@ -115,7 +116,7 @@ func run(ctx context.Context, cfg config.Config, s Settings) (err error) {
 	}
 	defer web.Close()
 
-	r := &runner{cfg: cfg, log: s.Log, now: s.Now, alloc: s.Alloc, client: client, metrics: w.metrics, health: w.health, tracer: w.tracer, modelDigest: m.Digest()}
+	r := &runner{cfg: cfg, log: s.Log, now: s.Now, alloc: s.Alloc, client: client, budget: budget, metrics: w.metrics, health: w.health, tracer: w.tracer, modelDigest: m.Digest()}
 	if err := r.build(ctx, m, web, rdb); err != nil {
 		return err
 	}
@@ -189,11 +190,10 @@ func (r *runner) build(ctx context.Context, m *model.Model, web media.Fetcher, r
 		return err
 	}
 	r.emit = &emitter{topics: cfg.Topics, meta: meta, privacy: private, now: r.now, collects: cfg.Collect.On()}
-	rowBytes := int64(m.Height()*m.Width()*3 + 4*m.Dim())
-	if most := int64(cfg.Batch.MaxRows) * int64(cfg.Decode.MaxImages) * rowBytes; most > cfg.Queue.MaxBytes {
-		return fmt.Errorf("queue.max_bytes: %d: must be %d or more, for batch.max_rows (%d) posts of decode.max_images (%d) images, %d bytes each: raise it, or lower one of those",
-			cfg.Queue.MaxBytes, most, cfg.Batch.MaxRows, cfg.Decode.MaxImages, rowBytes)
+	r.budget.expect(m.Height()*m.Width()*3, 4*m.Dim())
+	if most := int64(cfg.Decode.MaxImages) * r.budget.rowBytes; most > r.budget.pairs.size {
+		return fmt.Errorf("queue.max_bytes: %d: must be %d or more, for a post of decode.max_images (%d) images, %d bytes each: raise it, or lower that",
+			cfg.Queue.MaxBytes, 4*most, cfg.Decode.MaxImages, r.budget.rowBytes)
 	}
-	r.budget = newBudget(cfg.Queue, rowBytes, r.metrics)
 	return nil
 }

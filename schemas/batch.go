@@ -6,6 +6,7 @@ import (
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/memory"
 )
 
 // Partition names one partition of one Kafka topic.
@@ -55,6 +56,7 @@ type Batch struct {
 
 	posts, pairs arrow.Record
 	rejects      map[int]Reject
+	settled      bool // no post is rejected any more
 }
 
 // NewBatch makes a batch of the source's columns (RecordFields). It takes
@@ -118,8 +120,29 @@ func (b *Batch) DropPairs(names ...string) {
 	old.Release()
 }
 
+// DropValues frees the values of all records but the dead letters'. Nothing
+// else reads them once it is known which those are: a post that is rejected after
+// this is a programming error, and panics.
+func (b *Batch) DropValues(alloc memory.Allocator) {
+	b.settled = true
+	values := Col[*array.Binary](b.posts, RecordValue)
+	kept := array.NewBinaryBuilder(alloc, arrow.BinaryTypes.Binary)
+	defer kept.Release()
+	for row := range values.Len() {
+		if _, rejected := b.rejects[row]; rejected && values.IsValid(row) {
+			kept.Append(values.Value(row))
+		} else {
+			kept.AppendNull()
+		}
+	}
+	b.AddPosts([]arrow.Field{{Name: RecordValue, Type: arrow.BinaryTypes.Binary, Nullable: true}}, []arrow.Array{kept.NewArray()})
+}
+
 // Reject marks a post as a dead letter. The first reason stays.
 func (b *Batch) Reject(row int, r Reject) {
+	if b.settled {
+		panic("schemas: a post is rejected after the values were dropped")
+	}
 	if _, ok := b.rejects[row]; ok {
 		return
 	}

@@ -1,6 +1,7 @@
 package schemas_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -43,6 +44,24 @@ func TestAddPostsReplaces(t *testing.T) {
 	assert.Equal(t, "b", string(schemas.Col[*array.Binary](b.Posts(), schemas.RecordValue).Value(1)))
 
 	assert.Panics(t, func() { b.AddPosts(fields, nil) })
+}
+
+func TestDropValuesKeepsDeadLetters(t *testing.T) {
+	t.Parallel()
+	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+	defer mem.AssertSize(t, 0)
+	b := schematest.NewBatch(t, mem, schematest.Values(strings.Repeat("a", 1000), "bad", "c")...)
+	defer b.Release()
+	b.Reject(1, schemas.Reject{Stage: "decode", Reason: schemas.ReasonMalformed})
+	before := mem.CurrentAlloc()
+	b.DropValues(mem)
+	assert.Less(t, mem.CurrentAlloc(), before)
+	values := schemas.Col[*array.Binary](b.Posts(), schemas.RecordValue)
+	assert.True(t, values.IsNull(0))
+	assert.Equal(t, "bad", string(values.Value(1)))
+	assert.True(t, values.IsNull(2))
+	assert.EqualValues(t, 3, b.Posts().NumRows())
+	assert.Panics(t, func() { b.Reject(2, schemas.Reject{}) }, "its value is gone")
 }
 
 func TestDropPairsFrees(t *testing.T) {
