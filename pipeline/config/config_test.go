@@ -151,6 +151,11 @@ func TestDigestIsOfWhatDecides(t *testing.T) {
 	for _, decides := range []string{"decode.max_images=3", "media.max_pixels=1000", "cluster.k=9"} {
 		require.NotEqual(t, base, digest(decides), decides)
 	}
+	draft := config.Default()
+	draft.Media.Draft = true
+	drafted, err := draft.Digest("")
+	require.NoError(t, err)
+	require.NotEqual(t, base, drafted)
 	// Rules see the hashes of author ids, so a replay needs the same key.
 	one, other := "privacy.author_key="+strings.Repeat("1", 32), "privacy.author_key="+strings.Repeat("2", 32)
 	require.NotEqual(t, base, digest("privacy.authors=hash", one))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/arrow/memory"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/itrstream/itrstream/model/pixels"
@@ -225,6 +226,26 @@ func TestOrientationIsTheBundles(t *testing.T) {
 	s.settings.Orient = true
 	process(t, s, post{pairs: []pair{{image: []byte("b")}}})
 	require.Equal(t, []bool{false, true}, got)
+}
+
+// A draft is wanted of builds that can, or refused before anything starts.
+func TestDraftIsTheConfigurations(t *testing.T) {
+	t.Parallel()
+	cfg := DefaultConfig()
+	cfg.Draft = true
+	if !pixels.CanDraft {
+		require.ErrorContains(t, cfg.Validate(), "draft is true: it needs a build with libjpeg-turbo")
+		return
+	}
+	require.NoError(t, cfg.Validate())
+	for _, draft := range []bool{false, true} {
+		s := newTest(t, &web{}, func(c *Config) { c.Draft = draft })
+		s.paint = func(d pixels.Drawing, _, _ []byte) error {
+			assert.Equal(t, draft, d.Draft)
+			return pixels.ErrFormat
+		}
+		process(t, s, post{pairs: []pair{{image: []byte("a")}}})
+	}
 }
 
 func TestAPanicInADecoderIsOneImagesEnd(t *testing.T) {
