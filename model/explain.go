@@ -2,6 +2,7 @@ package model
 
 import (
 	"context"
+	"errors"
 
 	"github.com/itrstream/itrstream/model/runtime"
 	"github.com/itrstream/itrstream/schemas"
@@ -14,9 +15,15 @@ type CAM struct {
 	Relations     [schemas.Relations][]float32
 }
 
+// ErrNoMaps is Explain's error of a model that was opened with NoMaps.
+var ErrNoMaps = errors.New("model: opened without activation maps")
+
 // Explain returns the activation maps of one pair. pixels are those of one
 // image of an Input.
 func (m *Model) Explain(ctx context.Context, pixels []uint8, text string) (CAM, error) {
+	if m.explain == nil {
+		return CAM{}, ErrNoMaps
+	}
 	in := Input{Texts: []string{text}, Images: [][]uint8{pixels}}
 	if err := m.checkInput(in); err != nil {
 		return CAM{}, err

@@ -29,8 +29,11 @@ type Options struct {
 	// Calibration is the path of a calibration file to use instead of the
 	// bundle's own calibration; empty: none.
 	Calibration string
-	Log         *slog.Logger
-	Metrics     *Metrics
+	// NoMaps leaves the explaining graph out, a sixth of itr-mini's memory that
+	// a stream of posts has no use for: Explain then fails.
+	NoMaps  bool
+	Log     *slog.Logger
+	Metrics *Metrics
 }
 
 // Model is an opened bundle. Its methods are safe for concurrent use.
@@ -68,7 +71,7 @@ const (
 // Open reads the bundle in the folder dir, compares every file with its
 // digest, and runs each graph once, so that a bundle that does not fit its
 // manifest fails here and not on the first post. The error lists every fault
-// found.
+// found. With NoMaps the explaining graph is compared but not run.
 func Open(dir string, o Options) (*Model, error) {
 	b, err := readBundle(dir)
 	if err != nil {
@@ -91,7 +94,7 @@ func Open(dir string, o Options) (*Model, error) {
 		return nil, err
 	}
 	m.size(o.Threads)
-	if err := m.load(b, o.Metrics); err != nil {
+	if err := m.load(b, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("model: bundle %s: %w", dir, err), m.runtime.Close())
 	}
 	return m, nil
@@ -113,7 +116,7 @@ func (m *Model) size(threads int) {
 }
 
 // load makes the sessions and runs each once.
-func (m *Model) load(b *bundle, metrics *Metrics) error {
+func (m *Model) load(b *bundle, o Options) error {
 	ids := m.tokenizer.Encode(nil, "itrstream")
 	tokens := []runtime.Tensor{row(ids), row(m.ones[:len(ids)])}
 	pixels := make([]uint8, m.pixelBytes())
@@ -138,6 +141,9 @@ func (m *Model) load(b *bundle, metrics *Metrics) error {
 		},
 		{&m.explain, explainGraph, m.manifest.Explain.Graph, []string{"pixels", "text"}, []string{"cam"}, []runtime.Tensor{image, row(text)}, []runtime.Tensor{m.camTensor(cam)}},
 	} {
+		if o.NoMaps && g.called == explainGraph {
+			continue
+		}
 		session, err := m.runtime.Session(g.name, b.files[g.name], g.inputs, g.outputs)
 		if err != nil {
 			return err
@@ -146,7 +152,7 @@ func (m *Model) load(b *bundle, metrics *Metrics) error {
 		if err := session.Warm(g.in, g.out); err != nil {
 			return fmt.Errorf("%w (does the graph have the names and widths of the manifest?)", err)
 		}
-		*g.into = metrics.timed(g.called, session)
+		*g.into = o.Metrics.timed(g.called, session)
 	}
 	return nil
 }

@@ -18,3 +18,19 @@ func openBundle(t testing.TB, dir string) *Model {
 	t.Cleanup(func() { require.NoError(t, m.Close()) })
 	return m
 }
+
+func TestWithoutMaps(t *testing.T) {
+	t.Parallel()
+	m, err := Open(tinyBundle, Options{Device: "cpu", NoMaps: true})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, m.Close()) }()
+	whole := openBundle(t, tinyBundle)
+	in := randomInput(m, 2, 3)
+	want, err := whole.Encode(t.Context(), in)
+	require.NoError(t, err)
+	got, err := m.Encode(t.Context(), in)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	_, err = m.Explain(t.Context(), in.Images[0], "post")
+	require.ErrorIs(t, err, ErrNoMaps)
+}
