@@ -16,7 +16,7 @@ import (
 // k-means that would take minutes for many: a few at a time are the sample of a
 // stage that makes as many centroids as it has pairs. No partition is claimed.
 func Filled(ctx context.Context, centres [][]float32) (cluster.Snapshot, error) {
-	const few = 50
+	const few = 200
 	var all cluster.Snapshot
 	for from := 0; from < len(centres); from += few {
 		part, err := bootstrapped(ctx, centres[from:min(from+few, len(centres))])
