@@ -102,7 +102,7 @@ func run(ctx context.Context, cfg config.Config, s Settings) (err error) {
 	defer func() { err = errors.Join(err, rdb.Close()) }()
 
 	m, err := model.Open(cfg.Model.Bundle, model.Options{ //nolint:contextcheck // opening ends by itself; its warm-up runs need no context
-		Library: cfg.Model.Library, Device: cfg.Model.Device, Threads: cfg.Model.Threads, Calibration: cfg.Model.Calibration, Log: s.Log, Metrics: w.metrics.Model,
+		Library: cfg.Model.Library, Device: cfg.Model.Device, Threads: cfg.Model.Threads, Calibration: cfg.Model.Calibration, NoMaps: true, Log: s.Log, Metrics: w.metrics.Model,
 	})
 	if err != nil {
 		return err
