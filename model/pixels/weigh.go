@@ -24,7 +24,7 @@ type weighing struct {
 }
 
 // Cameras and services have a few sizes that most pictures come in. Those of huge ones are not kept: a cache of the largest
-// takes 10 MB.
+// takes some 13 MB.
 const (
 	weightsKept = 32
 	longestKept = 8192

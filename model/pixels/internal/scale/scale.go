@@ -6,7 +6,7 @@ const Precision = 32 - 8 - 2
 const half = 1 << (Precision - 1)
 
 // Span is what one output sample is made of: input samples from From on, and of each as much as its tap says. A tap is a share
-// of 1, or little more than that: less than 16.
+// of 1, or little more than that: it is within ±1.9.
 type Span struct {
 	From int
 	Taps []int32
@@ -16,68 +16,49 @@ type Span struct {
 type Rows struct {
 	width int
 	spans []Span
-	plan  plan
+	four  fourRows
+	all   sixteenRows
 }
 
-// plan is Rows as the kernels want it: every span has as many taps, a multiple of pixelsAtOnce, with zeros at its end.
-type plan struct {
-	groups int     // of a span: pixelsAtOnce taps
-	from   []int32 // the first byte of every span in a row
-	taps   []int16 // by span and group: the high parts of its taps, then the low parts
-}
-
-const (
-	// A kernel loads 16 bytes, takes 4 pixels out of them, and multiplies 16 bits by 16: a tap is high·2^lowBits + low.
-	bytesAtOnce  = 16
-	pixelsAtOnce = 4
-	lowBits      = 11
-)
-
-// NewRows is for rows of width pixels, in which all spans must lie.
+// NewRows is for rows of width pixels, in which all spans must lie, in the order of From.
 func NewRows(width int, spans []Span) *Rows {
 	s := &Rows{width: width, spans: spans}
-	if best == inGo {
-		return s
+	if best >= avx2 {
+		s.four = newFourRows(spans)
 	}
-	most := 0
-	for _, span := range spans {
-		most = max(most, len(span.Taps))
-	}
-	p := &s.plan
-	p.groups = (most + pixelsAtOnce - 1) / pixelsAtOnce
-	p.from = make([]int32, len(spans))
-	p.taps = make([]int16, 2*pixelsAtOnce*p.groups*len(spans))
-	for i, span := range spans {
-		p.from[i] = int32(3 * span.From) //nolint:gosec // limits on sides are far below 2^31/3
-		for j, tap := range span.Taps {
-			at := 2*(i*p.groups*pixelsAtOnce+j-j%pixelsAtOnce) + j%pixelsAtOnce
-			p.taps[at] = int16(tap >> lowBits) //nolint:gosec // a tap is less than 16
-			p.taps[at+pixelsAtOnce] = int16(tap & (1<<lowBits - 1))
-		}
+	if best >= avx512 {
+		s.all = newSixteenRows(spans)
 	}
 	return s
 }
 
-// Scale reads count rows of src, and writes as many of 3·len(spans) bytes to dst. src may go on after them.
+// Scale reads count rows of src, and writes as many of 3·len(spans) bytes to dst. src may go on after them. Sixteen rows at once
+// are fastest.
 func (s *Rows) Scale(dst, src []uint8, count int) { s.scale(best, dst, src, count) }
 
 func (s *Rows) scale(k kernel, dst, src []uint8, count int) {
-	stride := 3 * s.width
-	// The kernels read whole groups. Those of one row may end in the next, so the spans at the end of the very last are left.
-	reach := 3*pixelsAtOnce*(s.plan.groups-1) + bytesAtOnce
-	if k == inGo || stride < reach {
+	stride, narrow := 3*s.width, 3*len(s.spans)
+	if n := count - count%rowsAtOnce; k >= avx512 && n > 0 {
+		scaleSixteenRows(dst[:n*narrow], src[:n*stride], n, &s.all)
+		dst, src, count = dst[n*narrow:], src[n*stride:], count-n
+	}
+	if count == 0 {
+		return
+	}
+	if k == inGo || stride < s.four.reach {
 		for i := range count {
-			scaleRow(dst[3*len(s.spans)*i:][:3*len(s.spans)], src[stride*i:][:stride], s.spans)
+			scaleRow(dst[i*narrow:][:narrow], src[i*stride:][:stride], s.spans)
 		}
 		return
 	}
-	end := len(src) - stride*(count-1) - reach // the last byte of the last row where a kernel may begin
+	// What is read of one row may end in the next, so the spans at the end of the very last are left.
+	end := len(src) - stride*(count-1) - s.four.reach
 	whole := len(s.spans)
-	for whole > 0 && int(s.plan.from[whole-1]) > end {
+	for whole > 0 && int(s.four.from[whole-1]) > end {
 		whole--
 	}
-	scaleRows(k, dst[:3*len(s.spans)*count], src[:stride*count], count, whole, &s.plan)
-	scaleRow(dst[3*(len(s.spans)*(count-1)+whole):], src[stride*(count-1):][:stride], s.spans[whole:])
+	scaleFourRows(dst[:narrow*count], src[:stride*count], count, whole, &s.four)
+	scaleRow(dst[narrow*(count-1)+3*whole:], src[stride*(count-1):][:stride], s.spans[whole:])
 }
 
 func scaleRow(dst, src []uint8, spans []Span) {
@@ -108,7 +89,7 @@ func columns(k kernel, dst []uint8, sums []int32, rows []uint8, taps []int32, fi
 		dst = dst[:len(sums)]
 	}
 	if k != inGo {
-		scaleColumns(k, dst, sums, rows, taps, first)
+		scaleColumns(dst, sums, rows, taps, first)
 		return
 	}
 	if first {
@@ -136,5 +117,5 @@ type kernel int
 const (
 	inGo kernel = iota
 	avx2
-	avx512VNNI
+	avx512
 )

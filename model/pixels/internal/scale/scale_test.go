@@ -36,8 +36,8 @@ func (f fence) last(n int, random *rand.ChaCha8) []byte {
 	return b
 }
 
-// largest is a share of 2, more than any filter gives a sample.
-const largest = 1 << (Precision + 1)
+// largest is a share of 1.9, more than any filter gives a sample.
+const largest = 19 << Precision / 10
 
 func randomTaps(n int, random *rand.Rand) []int32 {
 	taps := make([]int32, n)
@@ -49,7 +49,7 @@ func randomTaps(n int, random *rand.Rand) []int32 {
 
 func TestScaleEqualsGo(t *testing.T) {
 	t.Parallel()
-	const widest, highest, most = 200, 11, 60
+	const widest, highest, most = 200, 40, 60
 	in, out := newFence(t, 3*widest*highest), newFence(t, 3*most*highest)
 	rapid.Check(t, func(t *rapid.T) {
 		width, rows := rapid.IntRange(1, widest).Draw(t, "width"), rapid.IntRange(1, highest).Draw(t, "rows")

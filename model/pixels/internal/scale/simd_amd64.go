@@ -3,29 +3,48 @@
 package scale
 
 // #include "simd_amd64.h"
-// #cgo noescape scale_rows
-// #cgo nocallback scale_rows
-// #cgo noescape scale_columns
-// #cgo nocallback scale_columns
+// #cgo noescape scale_rows_avx2
+// #cgo nocallback scale_rows_avx2
+// #cgo noescape scale_rows_avx512
+// #cgo nocallback scale_rows_avx512
+// #cgo noescape scale_columns_avx2
+// #cgo nocallback scale_columns_avx2
 import "C"
 
-import "unsafe"
+import (
+	"slices"
+	"sync"
+	"unsafe"
+)
 
 // best is what this processor has.
 var best = kernel(C.scale_best_kernel())
 
-// scaleRows leaves spans from whole on undone in the last row.
-func scaleRows(k kernel, dst, src []uint8, rows, whole int, p *plan) {
-	C.scale_rows(C.int(k), (*C.uint8_t)(unsafe.SliceData(dst)), (*C.uint8_t)(unsafe.SliceData(src)),
+// scaleFourRows leaves spans from whole on undone in the last row.
+func scaleFourRows(dst, src []uint8, rows, whole int, p *fourRows) {
+	C.scale_rows_avx2((*C.uint8_t)(unsafe.SliceData(dst)), (*C.uint8_t)(unsafe.SliceData(src)),
 		C.size_t(len(src)/rows), C.int(rows), C.int(len(p.from)), C.int(whole),
 		(*C.int32_t)(unsafe.SliceData(p.from)), (*C.int16_t)(unsafe.SliceData(p.taps)), C.int(p.groups))
 }
 
-func scaleColumns(k kernel, dst []uint8, sums []int32, rows []uint8, taps []int32, first bool) {
+// rooms are where AVX-512 keeps the pixels of sixteen rows.
+var rooms = sync.Pool{New: func() any { return new([]uint8) }}
+
+func scaleSixteenRows(dst, src []uint8, rows int, p *sixteenRows) {
+	room := rooms.Get().(*[]uint8)
+	defer rooms.Put(room)
+	*room = slices.Grow((*room)[:0], 12*rowsAtOnce*p.all+63)
+	C.scale_rows_avx512((*C.uint8_t)(unsafe.SliceData(dst)), (*C.uint8_t)(unsafe.SliceData(src)),
+		C.size_t(len(src)/rows), C.int(rows), C.int(len(p.from)), C.int(p.first), C.int(p.all),
+		(*C.int32_t)(unsafe.SliceData(p.from)), (*C.int32_t)(unsafe.SliceData(p.quads)), (*C.int8_t)(unsafe.SliceData(p.digits)),
+		(*C.uint8_t)(unsafe.SliceData(*room)))
+}
+
+func scaleColumns(dst []uint8, sums []int32, rows []uint8, taps []int32, first bool) {
 	begin := C.int(0)
 	if first {
 		begin = 1
 	}
-	C.scale_columns(C.int(k), (*C.uint8_t)(unsafe.SliceData(dst)), (*C.int32_t)(unsafe.SliceData(sums)), C.size_t(len(sums)),
+	C.scale_columns_avx2((*C.uint8_t)(unsafe.SliceData(dst)), (*C.int32_t)(unsafe.SliceData(sums)), C.size_t(len(sums)),
 		(*C.uint8_t)(unsafe.SliceData(rows)), (*C.int32_t)(unsafe.SliceData(taps)), C.int(len(taps)), begin)
 }

@@ -4,8 +4,10 @@ package scale
 
 const best = inGo
 
-func scaleRows(kernel, []uint8, []uint8, int, int, *plan) { panic("scale: this build has no kernels") }
+func scaleFourRows([]uint8, []uint8, int, int, *fourRows) { panic(without) }
 
-func scaleColumns(kernel, []uint8, []int32, []uint8, []int32, bool) {
-	panic("scale: this build has no kernels")
-}
+func scaleSixteenRows([]uint8, []uint8, int, *sixteenRows) { panic(without) }
+
+func scaleColumns([]uint8, []int32, []uint8, []int32, bool) { panic(without) }
+
+const without = "scale: this build has no kernels"

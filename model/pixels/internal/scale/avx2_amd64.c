@@ -1,18 +1,34 @@
-/* The kernels, for one kind of processor an inclusion: TARGET says which, NAMED(x) is its own name for x, and
- * MULTIPLY_ADD(sums, a, b) adds to each 32-bit sum the products of two pairs of 16-bit numbers.
- *
- * A tap of 23 bits and a sign is two 16-bit ones, high * 2^LOW_BITS + low, and so is every sum. They meet in 32 bits before they
+#include "simd_amd64.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+/* A tap of 23 bits and a sign is two 16-bit ones, high * 2^LOW_BITS + low, and so is every sum. They meet in 32 bits before they
  * are rounded, as if there had been one. */
 
-#define INLINE static inline __attribute__((always_inline)) TARGET
+#define TARGET __attribute__((target("avx2")))
+#define LOW_BITS 11
+#define LOW_MASK ((1 << LOW_BITS) - 1)
 
-INLINE __m256i NAMED(together)(__m256i high, __m256i low) {
+/* Adds to each 32-bit sum the products of two pairs of 16-bit numbers. */
+INLINE TARGET __m256i multiply_add(__m256i sums, __m256i a, __m256i b) {
+	return _mm256_add_epi32(sums, _mm256_madd_epi16(a, b));
+}
+
+INLINE TARGET __m256i together(__m256i high, __m256i low) {
 	return _mm256_add_epi32(_mm256_slli_epi32(high, LOW_BITS), low);
 }
 
+/* Four bytes of an SSE register, of which i says. */
+#define store_4(to, from, i) \
+	do { \
+		uint32_t four = (uint32_t)_mm_extract_epi32(from, i); \
+		memcpy(to, &four, 4); \
+	} while (0)
+
 /* Pixels [begin, end) of n rows, n at most 4 and known to the compiler. Four taps are done at once, so 16 bytes are read at each
  * fourth pixel of a span; a pixel is written as four bytes, unless it is the last. */
-INLINE void NAMED(pixels)(int n, uint8_t *dst, size_t dst_stride, const uint8_t *src, size_t src_stride, int begin, int end,
+INLINE TARGET void pixels(int n, uint8_t *dst, size_t dst_stride, const uint8_t *src, size_t src_stride, int begin, int end,
 	const int32_t *from, const int16_t *taps, int groups) {
 	/* Of 16 bytes: red of two pixels as 16 bits each, green, blue and nothing; then two more pixels. */
 	const __m256i widen = _mm256_setr_epi8(
@@ -39,14 +55,14 @@ INLINE void NAMED(pixels)(int n, uint8_t *dst, size_t dst_stride, const uint8_t 
 			for (int r = 0; r < n; r++) {
 				__m128i bytes = _mm_loadu_si128((const __m128i *)(p + r * src_stride));
 				__m256i four = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), widen);
-				high[r] = MULTIPLY_ADD(high[r], four, high_taps);
-				low[r] = MULTIPLY_ADD(low[r], four, low_taps);
+				high[r] = multiply_add(high[r], four, high_taps);
+				low[r] = multiply_add(low[r], four, low_taps);
 			}
 		}
 		__m128i sums[4];
 		UNROLL
 		for (int r = 0; r < n; r++) {
-			__m256i all = NAMED(together)(high[r], low[r]);
+			__m256i all = together(high[r], low[r]);
 			sums[r] = _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
 			sums[r] = _mm_srai_epi32(sums[r], PRECISION);
 		}
@@ -71,23 +87,23 @@ INLINE void NAMED(pixels)(int n, uint8_t *dst, size_t dst_stride, const uint8_t 
 	}
 }
 
-static TARGET void NAMED(rows)(uint8_t *dst, const uint8_t *src, size_t stride, int rows, int count, int whole,
+TARGET void scale_rows_avx2(uint8_t *dst, const uint8_t *src, size_t stride, int rows, int count, int whole,
 	const int32_t *from, const int16_t *taps, int groups) {
 	size_t dst_stride = 3 * (size_t)count;
 	for (int n; rows > 0; rows -= n, src += n * stride, dst += n * dst_stride) {
 		n = rows < 4 ? 1 : 4;
 		int end = rows > n ? count : whole;
 		if (n == 4)
-			NAMED(pixels)(4, dst, dst_stride, src, stride, 0, end, from, taps, groups);
+			pixels(4, dst, dst_stride, src, stride, 0, end, from, taps, groups);
 		else
-			NAMED(pixels)(1, dst, dst_stride, src, stride, 0, end, from, taps, groups);
+			pixels(1, dst, dst_stride, src, stride, 0, end, from, taps, groups);
 		for (int r = 0; r < n - 1; r++)
-			NAMED(pixels)(1, dst + r * dst_stride, dst_stride, src + r * stride, stride, end, count, from, taps, groups);
+			pixels(1, dst + r * dst_stride, dst_stride, src + r * stride, stride, end, count, from, taps, groups);
 	}
 }
 
 /* Columns [x, x + 16 n) of two rows: sums of the high and of the low parts. */
-INLINE void NAMED(add_two)(int n, __m256i *high, __m256i *low, const uint8_t *a, const uint8_t *b, int32_t a_tap, int32_t b_tap) {
+INLINE TARGET void add_two(int n, __m256i *high, __m256i *low, const uint8_t *a, const uint8_t *b, int32_t a_tap, int32_t b_tap) {
 	__m256i high_taps = _mm256_set1_epi32((int32_t)((uint32_t)(b_tap >> LOW_BITS) << 16 | (uint16_t)(a_tap >> LOW_BITS)));
 	__m256i low_taps = _mm256_set1_epi32((b_tap & LOW_MASK) << 16 | (a_tap & LOW_MASK));
 	UNROLL
@@ -95,15 +111,15 @@ INLINE void NAMED(add_two)(int n, __m256i *high, __m256i *low, const uint8_t *a,
 		__m128i ones = _mm_loadu_si128((const __m128i *)(a + 16 * i)), others = _mm_loadu_si128((const __m128i *)(b + 16 * i));
 		__m256i left = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(ones, others));
 		__m256i right = _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(ones, others));
-		high[2 * i] = MULTIPLY_ADD(high[2 * i], left, high_taps);
-		low[2 * i] = MULTIPLY_ADD(low[2 * i], left, low_taps);
-		high[2 * i + 1] = MULTIPLY_ADD(high[2 * i + 1], right, high_taps);
-		low[2 * i + 1] = MULTIPLY_ADD(low[2 * i + 1], right, low_taps);
+		high[2 * i] = multiply_add(high[2 * i], left, high_taps);
+		low[2 * i] = multiply_add(low[2 * i], left, low_taps);
+		high[2 * i + 1] = multiply_add(high[2 * i + 1], right, high_taps);
+		low[2 * i + 1] = multiply_add(low[2 * i + 1], right, low_taps);
 	}
 }
 
 /* As many columns as n times 16, n at most 2 and known to the compiler. */
-INLINE void NAMED(some_columns)(int n, uint8_t *dst, int32_t *sums, size_t columns, const uint8_t *rows, const int32_t *taps,
+INLINE TARGET void some_columns(int n, uint8_t *dst, int32_t *sums, size_t columns, const uint8_t *rows, const int32_t *taps,
 	int count, int first) {
 	__m256i high[4], low[4];
 	UNROLL
@@ -113,12 +129,12 @@ INLINE void NAMED(some_columns)(int n, uint8_t *dst, int32_t *sums, size_t colum
 	}
 	int t = 0;
 	for (; t + 2 <= count; t += 2, rows += 2 * columns)
-		NAMED(add_two)(n, high, low, rows, rows + columns, taps[t], taps[t + 1]);
+		add_two(n, high, low, rows, rows + columns, taps[t], taps[t + 1]);
 	if (t < count)
-		NAMED(add_two)(n, high, low, rows, rows, taps[t], 0);
+		add_two(n, high, low, rows, rows, taps[t], 0);
 	UNROLL
 	for (int i = 0; i < n; i++) {
-		__m256i left = NAMED(together)(high[2 * i], low[2 * i]), right = NAMED(together)(high[2 * i + 1], low[2 * i + 1]);
+		__m256i left = together(high[2 * i], low[2 * i]), right = together(high[2 * i + 1], low[2 * i + 1]);
 		if (dst) {
 			__m256i out = _mm256_packs_epi32(_mm256_srai_epi32(left, PRECISION), _mm256_srai_epi32(right, PRECISION));
 			out = _mm256_permute4x64_epi64(out, 0xd8); /* packs_epi32 keeps to its halves */
@@ -130,13 +146,13 @@ INLINE void NAMED(some_columns)(int n, uint8_t *dst, int32_t *sums, size_t colum
 	}
 }
 
-static TARGET void NAMED(columns)(uint8_t *dst, int32_t *sums, size_t columns, const uint8_t *rows, const int32_t *taps,
+TARGET void scale_columns_avx2(uint8_t *dst, int32_t *sums, size_t columns, const uint8_t *rows, const int32_t *taps,
 	int count, int first) {
 	size_t x = 0;
 	for (; x + 32 <= columns; x += 32)
-		NAMED(some_columns)(2, dst ? dst + x : NULL, sums + x, columns, rows + x, taps, count, first);
+		some_columns(2, dst ? dst + x : NULL, sums + x, columns, rows + x, taps, count, first);
 	for (; x + 16 <= columns; x += 16)
-		NAMED(some_columns)(1, dst ? dst + x : NULL, sums + x, columns, rows + x, taps, count, first);
+		some_columns(1, dst ? dst + x : NULL, sums + x, columns, rows + x, taps, count, first);
 	for (; x < columns; x++) {
 		uint32_t sum = first ? HALF : (uint32_t)sums[x];
 		for (int t = 0; t < count; t++)
@@ -149,5 +165,3 @@ static TARGET void NAMED(columns)(uint8_t *dst, int32_t *sums, size_t columns, c
 		}
 	}
 }
-
-#undef INLINE

@@ -1,0 +1,117 @@
+#include "simd_amd64.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+/* A tap is three signed digits of 8 bits, and a sum of four products of bytes is one instruction. So that nothing has to be
+ * added across a register, its 16 sums are those of 16 rows. */
+
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
+
+#define ROWS SCALE_ROWS_AT_ONCE
+
+/* All of 16 bytes, or where a row has no more of them, some and zeros. */
+INLINE TARGET __m128i load(const uint8_t *p, size_t left) {
+	return left < 16 ? _mm_maskz_loadu_epi8((__mmask16)((1u << left) - 1), p) : _mm_loadu_si128((const __m128i *)p);
+}
+
+/* Four pixels of 16 rows become red, green and blue: of each, four bytes a row. */
+INLINE TARGET void turn(__m512i *planes, const uint8_t *src, size_t stride, size_t left) {
+	const __m512i apart = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11, -1, -1, -1, -1));
+	__m512i rows[4]; /* every fourth, from each of the first */
+	UNROLL
+	for (int r = 0; r < 4; r++, src += stride)
+		rows[r] = _mm512_castsi128_si512(load(src, left));
+	UNROLL
+	for (int r = 0; r < 4; r++, src += stride)
+		rows[r] = _mm512_inserti32x4(rows[r], load(src, left), 1);
+	UNROLL
+	for (int r = 0; r < 4; r++, src += stride)
+		rows[r] = _mm512_inserti32x4(rows[r], load(src, left), 2);
+	UNROLL
+	for (int r = 0; r < 4; r++, src += stride)
+		rows[r] = _mm512_shuffle_epi8(_mm512_inserti32x4(rows[r], load(src, left), 3), apart);
+	__m512i red_green_01 = _mm512_unpacklo_epi32(rows[0], rows[1]), red_green_23 = _mm512_unpacklo_epi32(rows[2], rows[3]);
+	__m512i blue_01 = _mm512_unpackhi_epi32(rows[0], rows[1]), blue_23 = _mm512_unpackhi_epi32(rows[2], rows[3]);
+	planes[0] = _mm512_unpacklo_epi64(red_green_01, red_green_23);
+	planes[1] = _mm512_unpackhi_epi64(red_green_01, red_green_23);
+	planes[2] = _mm512_unpacklo_epi64(blue_01, blue_23);
+}
+
+INLINE TARGET __m512i all_have(const int8_t *four) {
+	int32_t digits;
+	memcpy(&digits, four, 4);
+	return _mm512_set1_epi32(digits);
+}
+
+/* One pixel of 16 rows, in four bytes each, from quads times four. */
+INLINE TARGET __m512i pixel(const __m512i *planes, const int8_t *digits, int quads) {
+	__m512i sums[3][3];
+	UNROLL
+	for (int c = 0; c < 3; c++) {
+		sums[c][0] = _mm512_set1_epi32(HALF);
+		sums[c][1] = sums[c][2] = _mm512_setzero_si512();
+	}
+	for (int q = 0; q < quads; q++, planes += 3, digits += 12) {
+		UNROLL
+		for (int c = 0; c < 3; c++) {
+			UNROLL
+			for (int d = 0; d < 3; d++)
+				sums[c][d] = _mm512_dpbusd_epi32(sums[c][d], planes[c], all_have(digits + 4 * d));
+		}
+	}
+	__m512i out[3];
+	UNROLL
+	for (int c = 0; c < 3; c++) {
+		__m512i upper = _mm512_add_epi32(sums[c][1], _mm512_slli_epi32(sums[c][2], 8));
+		__m512i sum = _mm512_srai_epi32(_mm512_add_epi32(sums[c][0], _mm512_slli_epi32(upper, 8)), PRECISION);
+		out[c] = _mm512_min_epi32(_mm512_max_epi32(sum, _mm512_setzero_si512()), _mm512_set1_epi32(255));
+	}
+	return _mm512_or_si512(out[0], _mm512_or_si512(_mm512_slli_epi32(out[1], 8), _mm512_slli_epi32(out[2], 16)));
+}
+
+/* Writes n pixels, at most four, of 16 rows. */
+INLINE TARGET void store(uint8_t *dst, size_t stride, const __m512i *pixels, int n) {
+	const __m512i close = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));
+	__mmask16 bytes = (__mmask16)((1u << (3 * n)) - 1);
+	__m512i lower_01 = _mm512_unpacklo_epi32(pixels[0], pixels[1]), lower_23 = _mm512_unpacklo_epi32(pixels[2], pixels[3]);
+	__m512i upper_01 = _mm512_unpackhi_epi32(pixels[0], pixels[1]), upper_23 = _mm512_unpackhi_epi32(pixels[2], pixels[3]);
+	__m512i rows[4] = {
+		_mm512_unpacklo_epi64(lower_01, lower_23), _mm512_unpackhi_epi64(lower_01, lower_23),
+		_mm512_unpacklo_epi64(upper_01, upper_23), _mm512_unpackhi_epi64(upper_01, upper_23)};
+	UNROLL
+	for (int r = 0; r < 4; r++, dst += stride) {
+		__m512i four = _mm512_shuffle_epi8(rows[r], close);
+		_mm_mask_storeu_epi8(dst, bytes, _mm512_castsi512_si128(four));
+		_mm_mask_storeu_epi8(dst + 4 * stride, bytes, _mm512_extracti32x4_epi32(four, 1));
+		_mm_mask_storeu_epi8(dst + 8 * stride, bytes, _mm512_extracti32x4_epi32(four, 2));
+		_mm_mask_storeu_epi8(dst + 12 * stride, bytes, _mm512_extracti32x4_epi32(four, 3));
+	}
+}
+
+TARGET void scale_rows_avx512(uint8_t *dst, const uint8_t *src, size_t stride, int rows, int count, int first, int all,
+	const int32_t *from, const int32_t *quads, const int8_t *digits, uint8_t *room) {
+	__m512i *planes = (__m512i *)(((uintptr_t)room + 63) & ~(uintptr_t)63);
+	size_t dst_stride = 3 * (size_t)count;
+	for (; rows >= ROWS; rows -= ROWS, src += ROWS * stride, dst += ROWS * dst_stride) {
+		for (int q = 0; q < all; q++) {
+			size_t at = 12 * (size_t)(first + q);
+			if (stride - at >= 16)
+				turn(planes + 3 * q, src + at, stride, 16);
+			else
+				turn(planes + 3 * q, src + at, stride, stride - at);
+		}
+		const int8_t *d = digits;
+		for (int x = 0; x < count; x += 4) {
+			int n = count - x < 4 ? count - x : 4;
+			__m512i pixels[4];
+			UNROLL
+			for (int i = 0; i < 4; i++) {
+				int have = i < n ? quads[x + i] : 0;
+				pixels[i] = pixel(planes + (have ? 3 * from[x + i] : 0), d, have);
+				d += 12 * have;
+			}
+			store(dst + 3 * (size_t)x, dst_stride, pixels, n);
+		}
+	}
+}
