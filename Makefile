@@ -181,7 +181,7 @@ golden: ## rewrite the golden files that Go makes, and show what changed
 	@git --no-pager diff --stat
 
 .PHONY: bench
-bench: $(KAFKA_LIBS)/fetched $(VENV)-bench/installed ## measure the pipeline beside its limit and its peers; ARGS=--help lists what it takes
+bench: $(KAFKA_LIBS)/fetched $(VENV)-bench/installed ## measure the pipeline beside its limit and its peers, in under 30 minutes; ARGS=--help lists what it takes
 	@for program in java redis-server; do command -v $$program >/dev/null || { \
 		echo "bench needs $$program: apt-get install default-jre-headless redis-server" >&2; exit 1; }; done
 	$(WITH_ONNXRUNTIME) ITRSTREAM_KAFKA_LIBS=$(KAFKA_LIBS) $(GO) run ./pipeline/bench --python $(VENV)-bench/bin/python $(ARGS)
@@ -199,6 +199,10 @@ bench-soak: bench ## memory while two large backlogs drain, and over an hour
 .PHONY: bench-growth
 bench-growth: ARGS = --only growth
 bench-growth: bench ## rate and cost as partitions, workers, clusters and batches grow
+
+.PHONY: bench-report
+bench-report: ## write the figures of pipeline/bench/results into the pages and README
+	$(GO) run ./pipeline/bench report
 
 .PHONY: bench-go
 bench-go: ## Go benchmarks of single packages

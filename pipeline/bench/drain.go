@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/itrstream/itrstream/pipeline/session"
@@ -17,6 +19,10 @@ type worker struct {
 	processes int
 	// warm is how many posts it must have committed before it is measured.
 	warm int
+	// span is how long it is measured; 0: as long as all are.
+	span time.Duration
+	// profiled says that it takes a CPU profile while it is measured.
+	profiled bool
 	// command says how to start one of them.
 	command func(names) (env []string, program string, args []string)
 }
@@ -34,6 +40,8 @@ type figures struct {
 	cpu    float64 // milliseconds of processor time a post
 	peakMB float64 // of all processes together
 	posts  int
+	// profiled is the processor time of the worker's profile.
+	profiled time.Duration
 }
 
 // lookEvery is how often the group's progress is asked for.
@@ -87,6 +95,16 @@ func (s *started) stop() {
 // write after that, a profile above all, is lost.
 const stopWithin = 25 * time.Second
 
+// profile begins or ends a worker's profile, and returns the processor time that it
+// has taken until then.
+func (s *started) profile(w worker, signal syscall.Signal) time.Duration {
+	if !w.profiled {
+		return 0
+	}
+	s.processes[0].Signal(signal)
+	return s.cpu()
+}
+
 func (s *started) broken() error {
 	for _, p := range s.processes {
 		if p.Over() {
@@ -115,6 +133,7 @@ func (s *started) peakMB() (sum float64) {
 // ends of the measured time are moments of a commit.
 func (b *bench) drain(ctx context.Context, w worker, topic string, n int) (figures, error) {
 	b.say("%s on %s", w.name, topic)
+	span := cmp.Or(w.span, b.span)
 	s, err := b.startWorkers(ctx, w, topic)
 	if err != nil {
 		return figures{}, err
@@ -126,6 +145,7 @@ func (b *bench) drain(ctx context.Context, w worker, topic string, n int) (figur
 		cpu   time.Duration
 	}
 	var first, last moment
+	var profiled time.Duration
 	seen, asked := 0, time.Now()
 	var began time.Time // of the first commit with all processes at work
 	for {
@@ -143,18 +163,20 @@ func (b *bench) drain(ctx context.Context, w worker, topic string, n int) (figur
 			if began.IsZero() && done > w.warm && (w.processes == 1 || b.members(ctx, s.group) == w.processes) {
 				began = now
 			}
-			if first.posts == 0 && (!began.IsZero() && now.Sub(began) >= b.span/4 || done > n/2) {
+			if first.posts == 0 && (!began.IsZero() && now.Sub(began) >= span/4 || done > n/2) {
 				first = last
+				profiled = s.profile(w, profileBegins)
 			}
 		}
 		switch {
-		case seen == 0 && now.Sub(asked) > startWithin, now.Sub(asked) > startWithin+10*b.span:
+		case seen == 0 && now.Sub(asked) > startWithin, now.Sub(asked) > startWithin+10*span:
 			return figures{}, fmt.Errorf("%s has committed %d posts within %s: too few to be measured%s",
 				w.name, seen, now.Sub(asked).Round(time.Second), s.processes[0].Tail())
-		case first.posts > 0 && last.posts > first.posts && (seen >= n || now.Sub(first.at) > b.span):
+		case first.posts > 0 && last.posts > first.posts && (seen >= n || now.Sub(first.at) > span):
+			profiled = s.profile(w, profileEnds) - profiled
 			posts := last.posts - first.posts
 			f := figures{
-				rate: float64(posts) / last.at.Sub(first.at).Seconds(), peakMB: s.peakMB(), posts: posts,
+				rate: float64(posts) / last.at.Sub(first.at).Seconds(), peakMB: s.peakMB(), posts: posts, profiled: profiled,
 				cpu: float64((last.cpu - first.cpu).Microseconds()) / 1000 / float64(posts),
 			}
 			b.say("  %s posts/s, %s ms a post, %s MB, %d posts", short(f.rate), short(f.cpu), short(f.peakMB), posts)

@@ -20,54 +20,91 @@ type quantiles struct {
 	posts          int
 }
 
+const latencyName = "5 latency"
+
 // latencyPart measures both deliveries at shares of the pipeline's highest
-// rate, and the Python peer at half of its own.
+// rate, and the Python peer at half of its own and at the pipeline's.
 func latencyPart(ctx context.Context, b *bench) error {
-	const part, topic = "5 latency", "latency-mix"
-	n := b.backlog(mixStream)
-	if err := b.fill(ctx, topic, mixStream, n); err != nil {
-		return err
-	}
-	once, least, peer := b.ours(kafka.ExactlyOnce), b.ours(kafka.AtLeastOnce), b.peer("exactly-once", 1, exactlyOnce)
-	highest, err := b.drain(ctx, once, topic, n)
+	once, least, drafted := b.ours(kafka.ExactlyOnce), b.ours(kafka.AtLeastOnce), b.ours(kafka.ExactlyOnce, draft)
+	peer, peerDraft := b.peer("full", 1, exactlyOnce, fullDecode), b.peer("draft", 1, exactlyOnce)
+	highest, err := b.highestRates(ctx, once, peer, drafted, peerDraft)
 	if err != nil {
 		return err
 	}
-	peers, err := b.drain(ctx, peer, topic, n)
-	if err != nil {
-		return err
-	}
-	b.deleteTopic(ctx, topic)
-	for range b.repeat {
+	for i := range b.repeat {
 		for _, share := range []float64{0.1, 0.5, 0.8} {
-			rate := share * highest.rate
-			exactly, err := b.latency(ctx, once, rate)
+			if share != 0.5 && i >= 2 {
+				continue // the goals are at half
+			}
+			exactly, atLeast, err := b.latencies(ctx, once, share*highest[0], least, share*highest[0])
 			if err != nil {
 				return err
 			}
-			atLeast, err := b.latency(ctx, least, rate)
-			if err != nil {
-				return err
-			}
-			what, note := fmt.Sprintf("exactly once ÷ at least once, at %g %% of the highest rate", 100*share), fmt.Sprintf("which is %.0f posts/s", highest.rate)
-			b.compare(about{part: part, what: what, note: note}, exactly, atLeast, [3]goal{})
+			what := fmt.Sprintf("exactly once ÷ at least once, at %g %% of the highest rate", 100*share)
+			b.compare(what, fmt.Sprintf("which is %.0f posts/s", highest[0]), exactly, atLeast, [3]goal{})
 			if share != 0.5 {
 				continue
 			}
-			python, err := b.latency(ctx, peer, share*peers.rate)
+			// At the same rate for both, one of them has run already.
+			half, peerHalf := highest[0]/2, highest[1]/2
+			python, err := b.latency(ctx, peer, peerHalf)
 			if err != nil {
 				return err
 			}
-			note = fmt.Sprintf("half of %.0f and of %.0f posts/s", highest.rate, peers.rate)
-			b.compare(about{part: part, what: "exactly once ÷ Python, each at half of its highest rate", note: note},
-				exactly, python, [3]goal{{atMost: 0.4}, {atMost: 0.5}, {}})
+			note := fmt.Sprintf("half of %.0f and of %.0f posts/s", highest[0], highest[1])
+			b.compare("exactly once ÷ Python, same pixels, each at half of its highest rate", note, exactly, python, [3]goal{{atMost: 0.4}, {atMost: 0.5}, {}})
+			if half < peerHalf {
+				python, err = b.latency(ctx, peer, half)
+			} else {
+				exactly, err = b.latency(ctx, once, peerHalf)
+			}
+			if err != nil {
+				return err
+			}
+			note = fmt.Sprintf("%.0f posts/s, half of the lower of both highest rates", min(half, peerHalf))
+			b.compare("exactly once ÷ Python, same pixels, at the same rate", note, exactly, python, [3]goal{})
+			small, pythonDraft, err := b.latencies(ctx, drafted, highest[2]/2, peerDraft, highest[3]/2)
+			if err != nil {
+				return err
+			}
+			note = fmt.Sprintf("half of %.0f and of %.0f posts/s", highest[2], highest[3])
+			b.compare("exactly once ÷ Python, both with draft, each at half of its highest rate", note, small, pythonDraft, [3]goal{{atMost: 0.4}, {atMost: 0.5}, {}})
 		}
 	}
 	return nil
 }
 
+// highestRates drains a backlog with each.
+func (b *bench) highestRates(ctx context.Context, workers ...worker) ([]float64, error) {
+	const topic = "latency-mix"
+	n := b.backlog(mixStream)
+	if err := b.fill(ctx, topic, mixStream, n); err != nil {
+		return nil, err
+	}
+	defer b.deleteTopic(ctx, topic)
+	var rates []float64
+	for _, w := range workers {
+		f, err := b.drain(ctx, w, topic, n)
+		if err != nil {
+			return nil, err
+		}
+		rates = append(rates, f.rate)
+	}
+	return rates, nil
+}
+
+// latencies measures two, one after the other.
+func (b *bench) latencies(ctx context.Context, first worker, rate float64, second worker, other float64) (q, r quantiles, err error) {
+	if q, err = b.latency(ctx, first, rate); err != nil {
+		return q, r, err
+	}
+	r, err = b.latency(ctx, second, other)
+	return q, r, err
+}
+
 // compare adds a line for each quantile.
-func (b *bench) compare(a about, ours, other quantiles, goals [3]goal) {
+func (b *bench) compare(what, note string, ours, other quantiles, goals [3]goal) {
+	a := about{part: latencyName, what: what, note: note}
 	for i, q := range []struct {
 		unit        string
 		ours, other float64
@@ -110,26 +147,29 @@ func (b *bench) latency(ctx context.Context, w worker, rate float64) (quantiles,
 	go func() { defer close(read); p.read(reading) }()
 	defer func() { done(); <-read }()
 
-	// The first post waits until the model is loaded and the group has formed.
-	if err := p.send(ctx, time.Now()); err != nil {
-		return quantiles{}, err
+	// The first posts wait until the model is loaded and the group has formed, and
+	// are enough for centroids.
+	for range bootstrap + bootstrap/4 {
+		if err := p.send(ctx, time.Now()); err != nil {
+			return quantiles{}, err
+		}
 	}
-	for asked := time.Now(); p.results() == 0; {
+	for asked := time.Now(); p.results() < len(p.due); {
 		if err := s.broken(); err != nil {
 			return quantiles{}, err
 		}
 		if time.Since(asked) > startWithin {
-			return quantiles{}, fmt.Errorf("%s gives no result within %s%s", w.name, startWithin, s.processes[0].Tail())
+			return quantiles{}, fmt.Errorf("%s has given %d of %d results within %s%s", w.name, p.results(), len(p.due), startWithin, s.processes[0].Tail())
 		}
 		if err := stages.Sleep(ctx, lookEvery); err != nil {
 			return quantiles{}, err
 		}
 	}
-	if err := p.pace(ctx, rate, b.span/4); err != nil {
+	if err := p.pace(ctx, rate, b.span/8); err != nil {
 		return quantiles{}, err
 	}
 	first := len(p.due)
-	if err := p.pace(ctx, rate, 2*b.span); err != nil {
+	if err := p.pace(ctx, rate, 3*b.span/2); err != nil {
 		return quantiles{}, err
 	}
 	for asked := time.Now(); p.results() < len(p.due); {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -17,7 +19,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	embeddedkafka "github.com/itrstream/itrstream/connectors/kafka/embedded"
 	"github.com/itrstream/itrstream/connectors/kafka/kafkatest"
+	embeddedredis "github.com/itrstream/itrstream/connectors/redis/embedded"
 	"github.com/itrstream/itrstream/connectors/redis/redistest"
 	"github.com/itrstream/itrstream/pipeline/session"
 )
@@ -42,7 +46,10 @@ var parts = []struct {
 	{"stub", "decode, map and emit without a model", stubPart, false},
 	{"parts", "tokenizer, images, clustering, JSON, Kafka, each beside a peer's", partsPart, false},
 	{"latency", "from produce to committed consume, at shares of the highest rate", latencyPart, false},
+	{"profile", "where the pipeline's processor time goes", profilePart, false},
+	{"draft", "pictures decoded by media.draft beside whole ones: labels and time; only when asked for", draftPart, true},
 	{"soak", "memory while backlogs drain, and over a long time; only when asked for", soakPart, true},
+	{"gpu", "the pipeline on a GPU beside a bare loop there; only when asked for (gpu.sh)", gpuPart, true},
 	{"growth", "more partitions, workers, clusters and rows a batch; only when asked for", growthPart, true},
 }
 
@@ -58,6 +65,9 @@ type bench struct {
 	results string
 	profile string
 	cache   string
+	commit  string
+	// embedded says that Kafka and Redis are the embedded ones, where no others are.
+	embedded bool
 
 	self, dir, photos string
 	brokers           []string
@@ -83,7 +93,7 @@ func command() *cobra.Command {
 		Long:  "Measure the pipeline against its limit and its peers, on Apache Kafka (jars in $" + kafkatest.LibsVariable + ") and redis-server.\n\n" + describeParts(),
 		Example: `  make bench
   make bench ARGS='--quick --only peers,latency'
-  make bench ARGS='--only peers --repeat 1 --profile cpu.pprof'`,
+  make bench ARGS='--only profile --profile cpu.pprof'`,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -109,8 +119,10 @@ func command() *cobra.Command {
 	f.StringVar(&b.python, "python", ".cache/venv-bench/bin/python", "Python with the packages of peer_python/requirements.txt")
 	f.StringVar(&b.results, "results", "pipeline/bench/results", "folder for the figures as JSON; empty: none")
 	f.StringVar(&b.cache, "cache", ".cache/bench", "`folder` in which the photos are kept")
-	f.StringVar(&b.profile, "profile", "", "`file` for a CPU profile of the last exactly-once run of the pipeline")
-	cmd.AddCommand(workerCommand(), limitCommand(), goPeerCommand())
+	f.StringVar(&b.commit, "commit", "", "what is measured (default: what git says)")
+	f.BoolVar(&b.embedded, "embedded", false, "use embedded services, where there is neither Java nor redis-server")
+	f.StringVar(&b.profile, "profile", "", "keep the CPU profile of the part profile as `file`")
+	cmd.AddCommand(reportCommand(), workerCommand(), limitCommand(), goPeerCommand())
 	return cmd
 }
 
@@ -150,7 +162,11 @@ func (b *bench) run(ctx context.Context) (err error) {
 		if err := errors.Join(p.run(ctx, b), b.failure()); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
-		b.say("== %s took %s", p.name, time.Since(partBegan).Round(time.Second))
+		took := time.Since(partBegan)
+		b.say("== %s took %s", p.name, took.Round(time.Second))
+		b.table.Measured[p.name] = measured{
+			Date: began.UTC().Format(time.DateOnly), Commit: b.commit, Repeats: b.repeat, Minutes: int(math.Ceil(took.Minutes())), Quick: b.quick,
+		}
 	}
 	if err := b.table.print(os.Stdout); err != nil {
 		return err
@@ -161,6 +177,13 @@ func (b *bench) run(ctx context.Context) (err error) {
 			return err
 		}
 		b.say("written to %s", path)
+		if b.table.Profile != nil {
+			flame := filepath.Join(b.results, flameFile(b.table.Hardware))
+			if err := os.WriteFile(flame, []byte(b.table.Profile.flame.svg("processor time of the full pipeline, "+b.table.Hardware.String())), 0o644); err != nil { //nolint:gosec // for everybody
+				return err
+			}
+			b.say("written to %s", flame)
+		}
 	}
 	b.say("all of it took %s", time.Since(began).Round(time.Second))
 	return nil
@@ -168,15 +191,22 @@ func (b *bench) run(ctx context.Context) (err error) {
 
 // prepare draws the photos and starts the servers.
 func (b *bench) prepare(ctx context.Context, s *session.Session) error {
-	b.table.Hardware = thisMachine()
+	b.table.Hardware, b.table.Measured = thisMachine(), map[string]measured{}
+	if b.commit == "" {
+		out, err := exec.CommandContext(ctx, "git", "describe", "--tags", "--always", "--dirty").Output()
+		if err != nil {
+			return fmt.Errorf("what is measured? git says nothing, so --commit has to: %w", err)
+		}
+		b.commit = strings.TrimSpace(string(out))
+	}
 	b.photos = filepath.Join(b.cache, photosName)
 	b.say("drawing photos")
 	if err := drawPhotos(b.photos); err != nil {
 		return err
 	}
-	b.say("starting Apache Kafka and redis-server")
-	b.brokers = kafkatest.Start(s, kafkatest.Options{}).Addrs() //nolint:contextcheck // it ends with the session
-	b.redis = redistest.Start(s, redistest.Options{}).Addr()
+	if err := b.startServices(s); err != nil { //nolint:contextcheck // they end with the session
+		return err
+	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.brokers...))
 	if err != nil {
 		return err
@@ -184,6 +214,29 @@ func (b *bench) prepare(ctx context.Context, s *session.Session) error {
 	s.Cleanup(client.Close)
 	b.admin = kadm.NewClient(client)
 	return ctx.Err()
+}
+
+func (b *bench) startServices(s *session.Session) error {
+	if !b.embedded {
+		b.say("starting Apache Kafka and redis-server")
+		b.brokers = kafkatest.Start(s, kafkatest.Options{}).Addrs()
+		b.redis = redistest.Start(s, redistest.Options{}).Addr()
+		return nil
+	}
+	cfg := embeddedkafka.DefaultConfig()
+	cfg.RetentionBytes = 0 // a backlog stays until it is drained
+	broker, err := embeddedkafka.Start(cfg)
+	if err != nil {
+		return err
+	}
+	s.Cleanup(broker.Close)
+	server, err := embeddedredis.Start()
+	if err != nil {
+		return err
+	}
+	s.Cleanup(server.Close)
+	b.brokers, b.redis = broker.Addrs(), server.Addr()
+	return nil
 }
 
 // say tells how far the run is.
@@ -212,6 +265,8 @@ func (b *bench) failure() error {
 func (b *bench) backlog(s stream) int {
 	perSecond := 150
 	switch s.Name {
+	case small.Name:
+		perSecond = 400
 	case phone.Name:
 		perSecond = 15
 	case icon.Name:

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/itrstream/itrstream/model"
-	"github.com/itrstream/itrstream/model/pixels"
 	"github.com/itrstream/itrstream/model/tokenize"
 )
 
@@ -97,11 +96,11 @@ func (b *bench) images(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	transform, orient := m.Transform(), m.Orient()
+	drawing := drawingOf(m)
 	if err := m.Close(); err != nil {
 		return err
 	}
-	to := make([]uint8, transform.Size())
+	to := make([]uint8, drawing.Transform.Size())
 	for _, k := range kinds {
 		w, err := newWriter(streamOf(k), b.photos)
 		if err != nil {
@@ -111,13 +110,9 @@ func (b *bench) images(ctx context.Context) error {
 		files := w.files[k.Name]
 		var failed error
 		ours := perSecond(func(i int) int {
-			im, err := pixels.Decode(files[i%len(files)], pixels.Limits{MaxBytes: 1 << 30, MaxPixels: 1 << 30, MaxSide: 1 << 16}, orient)
-			if err != nil {
+			if err := drawing.Draw(to, files[i%len(files)]); err != nil {
 				failed = err
-				return 1
 			}
-			defer im.Release()
-			failed = transform.Apply(to, im)
 			return 1
 		})
 		if failed != nil {

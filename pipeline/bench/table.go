@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,7 +16,19 @@ import (
 // table is what the benchmarks found.
 type table struct {
 	Hardware hardware `json:"hardware"`
-	Lines    []*line  `json:"lines"`
+	// Measured says when each part was.
+	Measured map[string]measured `json:"measured"`
+	Lines    []*line             `json:"lines"`
+	Profile  *profile            `json:"profile,omitempty"`
+}
+
+// measured is a run of one part.
+type measured struct {
+	Date    string `json:"date"`
+	Commit  string `json:"commit"`
+	Repeats int    `json:"repeats"`
+	Minutes int    `json:"minutes"`
+	Quick   bool   `json:"quick,omitempty"` // a first look, and no figures to keep
 }
 
 // line compares two figures. Each repetition adds one of both, taken one after
@@ -115,6 +130,9 @@ func (t *table) print(w io.Writer) error {
 		ratio := fmt.Sprintf("%s (%s…%s)", short(l.Ratio.Median), short(l.Ratio.Low), short(l.Ratio.High))
 		fmt.Fprintf(&out, "%-64s %-10s %9s %9s   %-24s %s\n", l.What, l.Unit, short(l.Ours.Median), short(l.Other.Median), ratio, strings.TrimSpace(mark+"  "+l.Note))
 	}
+	if t.Profile != nil {
+		out.WriteString(t.Profile.String())
+	}
 	_, err := io.WriteString(w, out.String())
 	return err
 }
@@ -132,17 +150,28 @@ func short(v float64) string {
 	return fmt.Sprintf("%.3f", v)
 }
 
+func readTable(path string) (t table, err error) {
+	text, err := os.ReadFile(path) //nolint:gosec // our own results
+	if err != nil {
+		return t, err
+	}
+	if err := json.Unmarshal(text, &t); err != nil {
+		return t, fmt.Errorf("%s is no table of benchmarks: %w", path, err)
+	}
+	return t, nil
+}
+
 // write keeps the table as dir/<hardware>.json. Lines of parts that did not run
 // this time stay as they were.
 func (t *table) write(dir string) (string, error) {
 	path := filepath.Join(dir, t.Hardware.slug()+".json")
-	var before table
-	if text, err := os.ReadFile(path); err == nil { //nolint:gosec // our own results
-		if err := json.Unmarshal(text, &before); err != nil {
-			return "", fmt.Errorf("%s is no table of benchmarks: %w", path, err)
-		}
+	before, err := readTable(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
 	}
-	kept := table{Hardware: t.Hardware}
+	kept := table{Hardware: t.Hardware, Measured: map[string]measured{}, Profile: cmp.Or(t.Profile, before.Profile)}
+	maps.Copy(kept.Measured, before.Measured)
+	maps.Copy(kept.Measured, t.Measured)
 	for _, l := range before.Lines {
 		if !slices.ContainsFunc(t.Lines, func(now *line) bool { return now.Part == l.Part }) {
 			kept.Lines = append(kept.Lines, l)

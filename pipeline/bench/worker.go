@@ -2,19 +2,23 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
+	"runtime/metrics"
 	"runtime/pprof"
+	"syscall"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/spf13/cobra"
 
-	"github.com/itrstream/itrstream/connectors/kafka"
 	"github.com/itrstream/itrstream/pipeline"
 	"github.com/itrstream/itrstream/pipeline/config"
+	"github.com/itrstream/itrstream/stages"
 )
 
 // k and bootstrap of the clustering, of peers, too: small enough for the
@@ -38,9 +42,6 @@ func (b *bench) ours(delivery string, extra ...string) worker {
 		}, extra...) {
 			args = append(args, "--set", s)
 		}
-		if b.profile != "" && delivery == kafka.ExactlyOnce {
-			args = append(args, "--profile", b.profile)
-		}
 		return nil, b.self, args
 	}}
 }
@@ -48,7 +49,7 @@ func (b *bench) ours(delivery string, extra ...string) worker {
 // workerCommand runs the pipeline as itrstream run does.
 func workerCommand() *cobra.Command {
 	var settings []string
-	var profile string
+	var profile, stats string
 	cmd := &cobra.Command{
 		Use:    "worker",
 		Hidden: true,
@@ -63,19 +64,42 @@ func workerCommand() *cobra.Command {
 					Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), Now: time.Now, Alloc: memory.DefaultAllocator,
 				})
 			}
+			if stats != "" {
+				go keepStats(cmd.Context(), stats)
+			}
 			if profile == "" {
 				return run(cmd.Context())
 			}
-			return profiled(cmd.Context(), profile, run)
+			ctx, end := context.WithCancel(cmd.Context())
+			profiled := make(chan error, 1)
+			go func() { profiled <- takeProfile(ctx, profile) }()
+			err = run(cmd.Context())
+			end()
+			return errors.Join(err, <-profiled)
 		},
 	}
 	cmd.Flags().StringArrayVar(&settings, "set", nil, "key=value of the configuration")
-	cmd.Flags().StringVar(&profile, "profile", "", "file for a CPU profile")
+	cmd.Flags().StringVar(&profile, "profile", "", "`file` for a CPU profile, from SIGUSR1 to SIGUSR2")
+	cmd.Flags().StringVar(&stats, "stats", "", "`file` for what the program knows of itself, again and again")
 	return cmd
 }
 
-// profiled takes a CPU profile of run.
-func profiled(ctx context.Context, path string, run func(context.Context) error) (err error) {
+// What tells a worker to begin its profile, and to end it.
+const (
+	profileBegins = syscall.SIGUSR1
+	profileEnds   = syscall.SIGUSR2
+)
+
+// takeProfile takes a CPU profile of the time between two signals.
+func takeProfile(ctx context.Context, path string) (err error) {
+	begins, ends := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(begins, profileBegins)
+	signal.Notify(ends, profileEnds)
+	select {
+	case <-begins:
+	case <-ctx.Done():
+		return nil
+	}
 	file, err := os.Create(path) //nolint:gosec // the user's own choice
 	if err != nil {
 		return err
@@ -85,5 +109,32 @@ func profiled(ctx context.Context, path string, run func(context.Context) error)
 		return err
 	}
 	defer pprof.StopCPUProfile()
-	return run(ctx)
+	select {
+	case <-ends:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// stats is what a program knows of itself.
+type stats struct{ HeapMB, Goroutines float64 }
+
+// keepStats writes them until ctx ends. Who reads them notices when it cannot.
+func keepStats(ctx context.Context, path string) {
+	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/sched/goroutines:goroutines"}}
+	for ; ctx.Err() == nil; _ = stages.Sleep(ctx, time.Second) {
+		metrics.Read(samples)
+		text, err := json.Marshal(stats{HeapMB: float64(samples[0].Value.Uint64()) / (1 << 20), Goroutines: float64(samples[1].Value.Uint64())})
+		if err == nil && os.WriteFile(path+".part", text, 0o600) == nil {
+			_ = os.Rename(path+".part", path)
+		}
+	}
+}
+
+func readStats(path string) (s stats, err error) {
+	text, err := os.ReadFile(path) //nolint:gosec // our own folder
+	if err != nil {
+		return s, err
+	}
+	return s, json.Unmarshal(text, &s)
 }
