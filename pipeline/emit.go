@@ -29,6 +29,7 @@ type emitter struct {
 
 func (e *emitter) records(b *schemas.Batch, images picked, traces *journey) ([]kafka.Record, error) {
 	out := newOutbox(b, e.meta)
+	now := e.now()
 	for row, outcome := range schemas.Outcomes(b) {
 		var err error
 		first := len(out.records)
@@ -45,7 +46,7 @@ func (e *emitter) records(b *schemas.Batch, images picked, traces *journey) ([]k
 				out.add(gone)
 			}
 		case schemas.OutcomeResult:
-			err = e.result(out, row, images)
+			err = e.result(out, row, images, now)
 		}
 		if err != nil {
 			return nil, err
@@ -64,8 +65,8 @@ func (e *emitter) records(b *schemas.Batch, images picked, traces *journey) ([]k
 	return out.records, nil
 }
 
-func (e *emitter) result(out *outbox, row int, images picked) error {
-	r := out.results.At(row, e.now())
+func (e *emitter) result(out *outbox, row int, images picked, now time.Time) error {
+	r := out.results.At(row, now)
 	value, err := out.json(&r)
 	if err != nil {
 		return fmt.Errorf("pipeline: encode the result of %s offset %d: %w", out.batch.Partition, r.Input.Offset, err)
