@@ -26,8 +26,8 @@ type Config struct {
 	MaxSide   int   `mapstructure:"max_side"`
 	// DecodePixels is the most that all images being decoded may have together, as pixels.Drawing counts.
 	DecodePixels int64 `mapstructure:"decode_pixels"`
-	// Draft has large JPEGs decoded at a half, a quarter or an eighth of their sides, as pixels.Drawing says: less work, and
-	// slightly other pixels.
+	// Draft has large JPEGs decoded at a half, a quarter or an eighth of their sides, as pixels.Drawing says. What it saves and
+	// what it changes, operations.md says.
 	Draft bool `mapstructure:"draft"`
 	// CacheBytes holds scaled images, found by the digest of their file; 0 keeps none.
 	CacheBytes int64 `mapstructure:"cache_bytes"`
