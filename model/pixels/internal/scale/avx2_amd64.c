@@ -146,9 +146,8 @@ INLINE TARGET void some_columns(int n, uint8_t *dst, int32_t *sums, size_t colum
 	}
 }
 
-TARGET void scale_columns_avx2(uint8_t *dst, int32_t *sums, size_t columns, const uint8_t *rows, const int32_t *taps,
+TARGET void scale_columns_avx2(uint8_t *dst, int32_t *sums, size_t columns, size_t x, const uint8_t *rows, const int32_t *taps,
 	int count, int first) {
-	size_t x = 0;
 	for (; x + 32 <= columns; x += 32)
 		some_columns(2, dst ? dst + x : NULL, sums + x, columns, rows + x, taps, count, first);
 	for (; x + 16 <= columns; x += 16)

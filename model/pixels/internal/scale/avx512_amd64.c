@@ -44,6 +44,11 @@ INLINE TARGET __m512i all_have(const int8_t *four) {
 	return _mm512_set1_epi32(digits);
 }
 
+INLINE TARGET __m512i together(const __m512i *digits) {
+	__m512i upper = _mm512_add_epi32(digits[1], _mm512_slli_epi32(digits[2], 8));
+	return _mm512_add_epi32(digits[0], _mm512_slli_epi32(upper, 8));
+}
+
 /* One pixel of 16 rows, in four bytes each, from quads times four. */
 INLINE TARGET __m512i pixel(const __m512i *planes, const int8_t *digits, int quads) {
 	__m512i sums[3][3];
@@ -63,8 +68,7 @@ INLINE TARGET __m512i pixel(const __m512i *planes, const int8_t *digits, int qua
 	__m512i out[3];
 	UNROLL
 	for (int c = 0; c < 3; c++) {
-		__m512i upper = _mm512_add_epi32(sums[c][1], _mm512_slli_epi32(sums[c][2], 8));
-		__m512i sum = _mm512_srai_epi32(_mm512_add_epi32(sums[c][0], _mm512_slli_epi32(upper, 8)), PRECISION);
+		__m512i sum = _mm512_srai_epi32(together(sums[c]), PRECISION);
 		out[c] = _mm512_min_epi32(_mm512_max_epi32(sum, _mm512_setzero_si512()), _mm512_set1_epi32(255));
 	}
 	return _mm512_or_si512(out[0], _mm512_or_si512(_mm512_slli_epi32(out[1], 8), _mm512_slli_epi32(out[2], 16)));
@@ -113,5 +117,67 @@ TARGET void scale_rows_avx512(uint8_t *dst, const uint8_t *src, size_t stride, i
 			}
 			store(dst + 3 * (size_t)x, dst_stride, pixels, n);
 		}
+	}
+}
+
+/* The digits of n taps, at most four: the lowest of all, then the middle, then the upper. */
+static void split(int8_t *digits, const int32_t *taps, int n) {
+	for (int i = 0; i < 4; i++) {
+		int32_t tap = i < n ? taps[i] : 0;
+		for (int d = 0; d < 3; d++) {
+			digits[4 * d + i] = (int8_t)tap;
+			tap = (tap - digits[4 * d + i]) >> 8;
+		}
+	}
+}
+
+/* 64 columns of at most ROWS rows. The sums lie as they come from the interleaving of bytes, and packing puts them in order. */
+INLINE TARGET void some_columns(uint8_t *dst, int32_t *sums, size_t columns, const uint8_t *rows, const int8_t *digits, int count,
+	int first) {
+	__m512i sum[4][3];
+	UNROLL
+	for (int i = 0; i < 4; i++) {
+		sum[i][0] = first ? _mm512_set1_epi32(HALF) : _mm512_loadu_si512(sums + 16 * i);
+		sum[i][1] = sum[i][2] = _mm512_setzero_si512();
+	}
+	for (int r = 0; r < count; r += 4, rows += 4 * columns, digits += 12) {
+		/* Where there are no four, the last one has digits of nothing. */
+		size_t past = count - r < 4 ? count - r - 1 : 3;
+		__m512i a = _mm512_loadu_si512(rows), b = _mm512_loadu_si512(rows + (past < 1 ? past : 1) * columns);
+		__m512i c = _mm512_loadu_si512(rows + (past < 2 ? past : 2) * columns), d = _mm512_loadu_si512(rows + past * columns);
+		__m512i ab_left = _mm512_unpacklo_epi8(a, b), ab_right = _mm512_unpackhi_epi8(a, b);
+		__m512i cd_left = _mm512_unpacklo_epi8(c, d), cd_right = _mm512_unpackhi_epi8(c, d);
+		__m512i four[4] = {
+			_mm512_unpacklo_epi16(ab_left, cd_left), _mm512_unpackhi_epi16(ab_left, cd_left),
+			_mm512_unpacklo_epi16(ab_right, cd_right), _mm512_unpackhi_epi16(ab_right, cd_right)};
+		UNROLL
+		for (int i = 0; i < 4; i++) {
+			UNROLL
+			for (int j = 0; j < 3; j++)
+				sum[i][j] = _mm512_dpbusd_epi32(sum[i][j], four[i], all_have(digits + 4 * j));
+		}
+	}
+	__m512i out[4];
+	UNROLL
+	for (int i = 0; i < 4; i++) {
+		out[i] = together(sum[i]);
+		if (!dst) _mm512_storeu_si512(sums + 16 * i, out[i]);
+		out[i] = _mm512_srai_epi32(out[i], PRECISION);
+	}
+	if (dst)
+		_mm512_storeu_si512(dst, _mm512_packus_epi16(_mm512_packs_epi32(out[0], out[1]), _mm512_packs_epi32(out[2], out[3])));
+}
+
+TARGET void scale_columns_avx512(uint8_t *dst, int32_t *sums, size_t columns, const uint8_t *rows, const int32_t *taps, int count,
+	int first) {
+	size_t whole = columns - columns % 64;
+	scale_columns_avx2(dst, sums, columns, whole, rows, taps, count, first);
+	for (int n; count > 0; count -= n, taps += n, rows += n * columns, first = 0) {
+		int8_t digits[3 * ROWS];
+		n = count < ROWS ? count : ROWS;
+		for (int r = 0; r < n; r += 4)
+			split(digits + 3 * r, taps + r, n - r);
+		for (size_t x = 0; x < whole; x += 64)
+			some_columns(dst && n == count ? dst + x : NULL, sums + x, columns, rows + x, digits, n, first);
 	}
 }

@@ -78,7 +78,8 @@ func scaleRow(dst, src []uint8, spans []Span) {
 }
 
 // Columns adds rows to sums, of each as much as its tap says. A row is as long as sums, and there is one for every tap. With
-// first the sums begin here; where dst is not nil they end, and it gets them rounded.
+// first the sums begin here; where dst is not nil they end, and it gets them rounded. In between, they lie in an order of their
+// own.
 func Columns(dst []uint8, sums []int32, rows []uint8, taps []int32, first bool) {
 	columns(best, dst, sums, rows, taps, first)
 }
@@ -89,7 +90,7 @@ func columns(k kernel, dst []uint8, sums []int32, rows []uint8, taps []int32, fi
 		dst = dst[:len(sums)]
 	}
 	if k != inGo {
-		scaleColumns(dst, sums, rows, taps, first)
+		scaleColumns(k, dst, sums, rows, taps, first)
 		return
 	}
 	if first {

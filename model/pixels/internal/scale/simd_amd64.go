@@ -9,6 +9,8 @@ package scale
 // #cgo nocallback scale_rows_avx512
 // #cgo noescape scale_columns_avx2
 // #cgo nocallback scale_columns_avx2
+// #cgo noescape scale_columns_avx512
+// #cgo nocallback scale_columns_avx512
 import "C"
 
 import (
@@ -40,11 +42,16 @@ func scaleSixteenRows(dst, src []uint8, rows int, p *sixteenRows) {
 		(*C.uint8_t)(unsafe.SliceData(*room)))
 }
 
-func scaleColumns(dst []uint8, sums []int32, rows []uint8, taps []int32, first bool) {
+func scaleColumns(k kernel, dst []uint8, sums []int32, rows []uint8, taps []int32, first bool) {
+	to, at, columns := (*C.uint8_t)(unsafe.SliceData(dst)), (*C.int32_t)(unsafe.SliceData(sums)), C.size_t(len(sums))
+	from, shares, count := (*C.uint8_t)(unsafe.SliceData(rows)), (*C.int32_t)(unsafe.SliceData(taps)), C.int(len(taps))
 	begin := C.int(0)
 	if first {
 		begin = 1
 	}
-	C.scale_columns_avx2((*C.uint8_t)(unsafe.SliceData(dst)), (*C.int32_t)(unsafe.SliceData(sums)), C.size_t(len(sums)),
-		(*C.uint8_t)(unsafe.SliceData(rows)), (*C.int32_t)(unsafe.SliceData(taps)), C.int(len(taps)), begin)
+	if k == avx512 {
+		C.scale_columns_avx512(to, at, columns, from, shares, count, begin)
+	} else {
+		C.scale_columns_avx2(to, at, columns, 0, from, shares, count, begin)
+	}
 }

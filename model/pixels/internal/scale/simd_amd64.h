@@ -34,5 +34,8 @@ void scale_rows_avx2(uint8_t *dst, const uint8_t *src, size_t stride, int rows, 
 void scale_rows_avx512(uint8_t *dst, const uint8_t *src, size_t stride, int rows, int count, int first, int all,
 	const int32_t *from, const int32_t *quads, const int8_t *digits, uint8_t *room);
 
-/* dst may be NULL. */
-void scale_columns_avx2(uint8_t *dst, int32_t *sums, size_t columns, const uint8_t *rows, const int32_t *taps, int count, int first);
+/* Columns from x on; dst may be NULL. */
+void scale_columns_avx2(uint8_t *dst, int32_t *sums, size_t columns, size_t x, const uint8_t *rows, const int32_t *taps, int count,
+	int first);
+
+void scale_columns_avx512(uint8_t *dst, int32_t *sums, size_t columns, const uint8_t *rows, const int32_t *taps, int count, int first);
