@@ -39,7 +39,8 @@ type resampler struct {
 	underway   int // rows of sums, which output rows take in turns
 }
 
-// chunkRows is how many rows are scaled one way before they are scaled the other: few enough to stay in the nearest cache.
+// chunkRows is how many rows are scaled one way before they are scaled the other: as many as scale.Rows is fastest with, and few
+// enough to stay in the nearest cache.
 const chunkRows = 16
 
 var resamplers sync.Pool

@@ -52,9 +52,10 @@ func TestScaleEqualsGo(t *testing.T) {
 	const widest, highest, most = 200, 40, 60
 	in, out := newFence(t, 3*widest*highest), newFence(t, 3*most*highest)
 	rapid.Check(t, func(t *rapid.T) {
-		width, rows := rapid.IntRange(1, widest).Draw(t, "width"), rapid.IntRange(1, highest).Draw(t, "rows")
+		width := rapid.IntRange(1, widest).Draw(t, "width")
+		rows := rapid.OneOf(rapid.IntRange(1, highest), rapid.Just(rowsAtOnce)).Draw(t, "rows")
 		count, longest := rapid.IntRange(1, most).Draw(t, "count"), rapid.IntRange(1, 40).Draw(t, "longest")
-		below := rapid.IntRange(0, highest-rows).Draw(t, "below")
+		below := rapid.OneOf(rapid.Just(0), rapid.IntRange(0, highest-rows)).Draw(t, "rows below")
 		source := rand.NewChaCha8([32]byte{byte(rapid.IntRange(0, 255).Draw(t, "seed"))})
 		random := rand.New(source)
 		spans := make([]Span, count)
