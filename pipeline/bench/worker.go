@@ -13,10 +13,10 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/spf13/cobra"
 
 	"github.com/itrstream/itrstream/pipeline"
+	"github.com/itrstream/itrstream/pipeline/arena"
 	"github.com/itrstream/itrstream/pipeline/config"
 	"github.com/itrstream/itrstream/stages"
 )
@@ -61,7 +61,7 @@ func workerCommand() *cobra.Command {
 			}
 			run := func(ctx context.Context) error {
 				return pipeline.Run(ctx, cfg, pipeline.Settings{
-					Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), Now: time.Now, Alloc: memory.DefaultAllocator,
+					Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), Now: time.Now, Alloc: arena.New(),
 				})
 			}
 			if stats != "" {

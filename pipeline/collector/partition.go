@@ -164,6 +164,7 @@ func (p *partition) sweep(ctx context.Context) error {
 
 func (p *partition) collect(ctx, work context.Context, activity *ops.Activity) error {
 	fetcher := p.client.NewFetcher(p.input, p.alloc, kafka.Limits{MaxRows: fetchRows, MaxBytes: fetchBytes})
+	defer fetcher.Close()
 	for {
 		idle := p.untilIdle && p.next >= p.until
 		if p.due() || (ctx.Err() != nil || idle) && p.next > p.chain.End() {

@@ -73,9 +73,9 @@ type Batch struct {
 	MaxBytes int `mapstructure:"max_bytes"`
 }
 
-// Queue bounds what is between fetch and commit, over all partitions. When it
-// is full the fetch stops. Beyond it each partition holds one fetched response and one
-// batch that waits for a place.
+// Queue bounds what is between the brokers and the commit, over all partitions:
+// batches, and the bytes of answers to fetches, records and what is decoded of
+// them. When it is full the fetch stops.
 type Queue struct {
 	MaxBatches int   `mapstructure:"max_batches"`
 	MaxBytes   int64 `mapstructure:"max_bytes"`
@@ -150,8 +150,8 @@ func Default() Config {
 			Create:          true,
 			MaxMessageBytes: 16 << 20,
 		},
-		Batch:    Batch{MaxRows: 64, MaxBytes: 16 << 20},
-		Queue:    Queue{MaxBatches: 64, MaxBytes: 192 << 20},
+		Batch:    Batch{MaxRows: 64, MaxBytes: 4 << 20},
+		Queue:    Queue{MaxBatches: 64, MaxBytes: 64 << 20},
 		Decode:   decode.DefaultConfig(),
 		Media:    mediastage.DefaultConfig(),
 		Fetch:    media.DefaultConfig(),

@@ -9,10 +9,10 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/spf13/cobra"
 
 	"github.com/itrstream/itrstream/pipeline"
+	"github.com/itrstream/itrstream/pipeline/arena"
 	"github.com/itrstream/itrstream/pipeline/config"
 	"github.com/itrstream/itrstream/stages"
 )
@@ -35,7 +35,7 @@ func workerCommand() *cobra.Command {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM)
 			defer stop()
 			return pipeline.Run(dieAt(ctx, stages.CrashPoint(point), pass, hit), cfg, pipeline.Settings{
-				Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Now: time.Now, Alloc: memory.DefaultAllocator,
+				Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Now: time.Now, Alloc: arena.New(),
 			})
 		},
 	}

@@ -37,6 +37,7 @@ type tail struct {
 func (t *tail) run(ctx context.Context, deadLetters bool, out chan<- outcome) error {
 	p := schemas.Partition{Topic: t.topic, ID: t.partition}
 	fetcher := t.client.NewFetcher(p, t.settings.Alloc, kafka.Limits{MaxRows: 256, MaxBytes: 32 << 20})
+	defer fetcher.Close()
 	for next := int64(0); ; {
 		b, err := fetcher.Next(ctx, next, -1)
 		switch {

@@ -21,6 +21,7 @@ var page = kafka.Limits{MaxRows: 512, MaxBytes: 8 << 20}
 // It waits for transactions that are still open before end.
 func scan(ctx context.Context, c *kafka.Client, log *slog.Logger, p schemas.Partition, from, end int64, each func(record) error) error {
 	f := c.NewFetcher(p, memory.NewGoAllocator(), page)
+	defer f.Close()
 	for from < end {
 		var b *schemas.Batch
 		err := stages.Usual.Retry(ctx, log, "reading "+p.String(), func() (err error) {

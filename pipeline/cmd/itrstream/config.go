@@ -5,10 +5,10 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/spf13/cobra"
 
 	"github.com/itrstream/itrstream/pipeline"
+	"github.com/itrstream/itrstream/pipeline/arena"
 	"github.com/itrstream/itrstream/pipeline/config"
 )
 
@@ -40,5 +40,5 @@ func logger(c config.Log, w io.Writer) *slog.Logger {
 }
 
 func settings(log *slog.Logger) pipeline.Settings {
-	return pipeline.Settings{Log: log, Now: time.Now, Alloc: memory.DefaultAllocator, Version: version}
+	return pipeline.Settings{Log: log, Now: time.Now, Alloc: arena.New(), Version: version}
 }
