@@ -12,7 +12,7 @@ class MiniConfig:
     cache: Path
     seed: int = 17
     study: Path | None = None  # file for the figures of itr.study, which need half an hour; the card has the last ones
-    version: str = "0.2.0"
+    version: str = "0.2.1"
     heads: int = 3  # relation heads trained with seeds seed, seed+1, …; the spread is reported, the first one ships
 
     # Towers

