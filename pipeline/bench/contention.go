@@ -17,6 +17,7 @@ import (
 
 	"github.com/itrstream/itrstream/connectors/redis"
 	"github.com/itrstream/itrstream/schemas"
+	"github.com/itrstream/itrstream/stages"
 	"github.com/itrstream/itrstream/stages/cluster"
 	"github.com/itrstream/itrstream/stages/cluster/clustertest"
 )
@@ -27,6 +28,9 @@ import (
 // second.
 type contest struct {
 	clusters, partitions, workers, rows int
+	// folds are as many as they all together shall do in a second, at random
+	// moments; 0: as many as they can.
+	folds int
 }
 
 // contestFigures are what a contest gave.
@@ -46,8 +50,13 @@ func (f contestFigures) byUnit() map[string]float64 {
 	}
 }
 
-// contestSpan is how long a contest lasts.
-const contestSpan = 1500 * time.Millisecond
+// span is how long a contest lasts.
+func (c contest) span() time.Duration {
+	if c.folds > 0 {
+		return 4 * time.Second // for some to collide
+	}
+	return 1500 * time.Millisecond
+}
 
 // ring is where contests with as many clusters and rows take place.
 type ring struct {
@@ -159,8 +168,13 @@ func (b *bench) contest(ctx context.Context, c contest, r *ring) (f contestFigur
 	var group sync.WaitGroup
 	for i, claim := range claims {
 		group.Go(func() {
-			for time.Since(began) < contestSpan && errs[i] == nil {
-				errs[i] = r.fold(ctx, claim, contestPartition(i), c.rows)
+			random := newRandom(i, 5)
+			for time.Since(began) < c.span() && errs[i] == nil {
+				if c.folds > 0 {
+					between := time.Duration(random.ExpFloat64() * float64(len(claims)) / float64(c.folds) * float64(time.Second))
+					errs[i] = stages.Sleep(ctx, between)
+				}
+				errs[i] = errors.Join(errs[i], r.fold(ctx, claim, contestPartition(i), c.rows))
 				folds[i]++
 			}
 		})
@@ -181,8 +195,8 @@ func (b *bench) contest(ctx context.Context, c contest, r *ring) (f contestFigur
 		rate: posts / lasted.Seconds(), tries: float64(len(took)) / float64(total), cpu: spent.Seconds() * 1e6 / posts,
 		redisCPU: (after.seconds - before.seconds) * 1e6 / posts, redisKB: (after.bytes - before.bytes) / 1000 / posts, reply: took[len(took)/2],
 	}
-	b.say("  k=%d, %d partitions, %d workers, %d rows: %s posts/s, %s tries a fold, %s+%s µs and %s kB a post, %s ms", c.clusters, c.partitions, c.workers, c.rows,
-		short(f.rate), short(f.tries), short(f.cpu), short(f.redisCPU), short(f.redisKB), short(f.reply))
+	b.say("  k=%d, %d partitions, %d workers, %d rows, %d folds/s: %s posts/s, %s tries a fold, %s+%s µs and %s kB a post, %s ms",
+		c.clusters, c.partitions, c.workers, c.rows, c.folds, short(f.rate), short(f.tries), short(f.cpu), short(f.redisCPU), short(f.redisKB), short(f.reply))
 	return f, nil
 }
 
@@ -242,6 +256,7 @@ func (b *bench) contention(ctx context.Context, known rings) error {
 		{"workers in conflict, 16 partitions", []int{1, 2, 4}, collisions, func(c *contest, v int) { c.workers = v }},
 		{"workers in conflict, 64 partitions", []int{1, 2, 4}, collisions, func(c *contest, v int) { c.partitions, c.workers = 64, v }},
 		{"workers in conflict, 1000 clusters", []int{1, 2, 4}, collisions, func(c *contest, v int) { c.clusters, c.workers = 1000, v }},
+		{"folds a second in conflict, 4 workers", []int{25, 50, 100, 200, 400}, collisions, func(c *contest, v int) { c.workers, c.folds = 4, v }},
 		{"partitions, folding alone", []int{1, 4, 16, 64}, costs, func(c *contest, v int) { c.partitions = v }},
 		{"clusters, folding alone", []int{4, 64, 1000, 10_000}, costs, func(c *contest, v int) { c.clusters = v }},
 		{"clusters, 2 workers folding alone", []int{4, 64, 1000, 10_000}, costs, func(c *contest, v int) { c.clusters, c.workers = v, 2 }},
