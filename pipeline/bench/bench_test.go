@@ -105,6 +105,24 @@ func TestPhotosDiffer(t *testing.T) {
 	}
 }
 
+// Each twenty posts have the stream's shares.
+func TestSharesOfKinds(t *testing.T) {
+	t.Parallel()
+	w := testWriter(t, mixStream)
+	for _, k := range kinds {
+		for i := range w.files[k.Name] {
+			w.files[k.Name][i] = []byte(k.Name)
+		}
+	}
+	for block := range 30 {
+		found := map[string]int{}
+		for n := range kindsBlock {
+			found[string(w.original(block*kindsBlock+n))]++
+		}
+		require.Equal(t, map[string]int{social.Name: 14, small.Name: 5, phone.Name: 1}, found)
+	}
+}
+
 func TestRepeatedPhotos(t *testing.T) {
 	t.Parallel()
 	w := testWriter(t, viral)

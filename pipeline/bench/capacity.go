@@ -8,14 +8,12 @@ import (
 
 // What a plan assumes beside the figures. The page says so, too.
 const (
-	planLoad        = 0.7     // of what was measured: the rest is for peaks and for a replica that is gone
-	planPost        = 364_000 // bytes of a post of the mix, its image inline
-	planImage       = planPost * 3 / 4
-	planResult      = transactionBytes
-	planRows        = 64     // of a batch: batch.max_rows
-	planCentroid    = 3_200  // bytes of one of 768 dimensions in Redis
-	planFoldSeconds = 566e-6 // of Redis's only thread, for a fold that moves 64 centroids
-	planPartitions  = 2      // for each core, as measured
+	planLoad       = 0.7     // of what was measured: the rest is for peaks and for a replica that is gone
+	planPost       = 364_000 // bytes of a post of the mix, its image inline
+	planImage      = planPost * 3 / 4
+	planResult     = transactionBytes
+	planRows       = 64 // of a batch: batch.max_rows
+	planPartitions = 2  // for each core, as measured
 )
 
 // planRates are posts a second.
@@ -26,8 +24,7 @@ type need struct {
 	cores, coresWithGPU, gpus float64 // gpus 0: none was measured
 	partitions                float64
 	kafkaIn, kafkaOut, fetch  float64 // MB/s; fetch is of images that are not inline
-	folds, redisMB, redisBusy float64 // a second; busy is the share of Redis's thread
-	foldRows                  float64 // rows of a batch at which that thread is busy to planLoad
+	folds                     float64 // a second
 }
 
 // plan computes it from the processor time of a post, what of it a GPU takes, and
@@ -42,9 +39,6 @@ func plan(rate, cpuMS, modelMS, gpuRate float64) need {
 		n.gpus = rate / gpuRate / planLoad
 	}
 	n.partitions = planPartitions * n.cores
-	n.redisMB = n.folds * planRows * planCentroid / 1e6
-	n.redisBusy = n.folds * planFoldSeconds
-	n.foldRows = math.Max(planRows, rate*planFoldSeconds/planLoad)
 	return n
 }
 
@@ -67,7 +61,7 @@ func capacityBlock(tables []*table) string {
 		break
 	}
 	gpuRate, gpuNote := 0.0, "no GPU has been measured yet"
-	if t, l := find(tables, lineName{gpuName, "pipeline ÷ graphs alone, mix", "posts?s"}); l != nil {
+	if t, l := find(tables, lineName{gpuName + "itr-mini", "pipeline ÷ graphs alone, mix", "posts?s"}); l != nil {
 		gpuRate, gpuNote = l.Other.Median, fmt.Sprintf("one %s runs the graphs of %s posts/s", t.Hardware.GPU, short(l.Other.Median))
 	}
 	var out strings.Builder
@@ -90,19 +84,33 @@ func capacityBlock(tables []*table) string {
 		{"Kafka, results", func(n need) string { return megabytes(n.kafkaOut) }},
 		{"fetched images, where posts carry URLs instead", func(n need) string { return megabytes(n.fetch) }},
 		{"folds of 64 posts", func(n need) string { return whole(n.folds) + "/s" }},
-		{"Redis, centroids written", func(n need) string { return megabytes(n.redisMB) }},
-		{"Redis, share of its thread", func(n need) string { return fmt.Sprintf("%.0f %%", 100*n.redisBusy) }},
-		{"posts a fold that keep that thread at 70 %", func(n need) string { return whole(n.foldRows) }},
 	} {
 		cells := each(planRates, func(r int) string { return row.cell(plan(float64(r), cpu, modelMS, gpuRate)) })
+		fmt.Fprintf(&out, "| %s | %s |\n", row.name, strings.Join(cells, " | "))
+	}
+	for _, row := range []struct {
+		name, line, unit string
+		cell             func(perPost, rate float64) string
+	}{
+		{"Redis's network, 64 posts a fold", "64 ÷ 16 rows a batch, folding alone", "Redis kB?post", func(kb, rate float64) string { return megabytes(kb * rate / 1000) }},
+		{"Redis's only thread, 64 posts a fold", "64 ÷ 16 rows a batch, folding alone", "Redis CPU*", busy},
+		{"Redis's only thread, 1,024 posts a fold", "1024 ÷ 16 rows a batch, folding alone", "Redis CPU*", busy},
+	} {
+		cells := each(planRates, func(int) string { return "–" })
+		if _, l := find(tables, lineName{growthName, row.line, row.unit}); l != nil {
+			cells = each(planRates, func(r int) string { return row.cell(l.Ours.Median, float64(r)) })
+		}
 		fmt.Fprintf(&out, "| %s | %s |\n", row.name, strings.Join(cells, " | "))
 	}
 	return out.String()
 }
 
+// busy is the share of a thread that takes so many microseconds a post.
+func busy(perPost, rate float64) string { return fmt.Sprintf("%.0f %%", perPost*rate/1e4) }
+
 // foldsBlock is the sweep of folds that get in each other's way.
 func foldsBlock(tables []*table) string {
-	lines, _ := findAll(tables, lineName{"7 growth", "*conflict*", "*"})
+	lines, _ := findAll(tables, lineName{growthName, "*in conflict*", "*"})
 	if len(lines) == 0 {
 		return notYet
 	}

@@ -2,12 +2,17 @@
 // against peers: on a real Apache Kafka and redis-server, and always as a ratio
 // of two figures taken in the same run, one after the other.
 //
-//	make bench                                all parts but soak and growth
+//	make bench                                all parts that are not only run when asked for, under 30 minutes
 //	make bench ARGS='--quick --only peers'    one part, in short
 //
 // Wondering what a part measures? Each has a file: limit.go, peers.go,
-// gopeer.go, latency.go, parts.go, soak.go, growth.go.
-// Adding a line to the table? Call table.add, once a repetition.
+// gopeer.go, latency.go, parts.go, profile.go, soak.go, growth.go, gpu.go.
+// Adding a line to the table? Call table.add, once a repetition; a goal of the
+// project's also stands in goals.go.
+// Wondering what the machine allows? loop.go is the bare loop.
+// Changing the pages? report.go fills them, capacity.go computes; make
+// bench-report runs both. A test holds the pages to the figures.
+// At a GPU without network? gpu.sh.
 // Looking for what is read? photos.go draws the images, posts.go writes the
 // posts.
 // Tuning a peer? peer_python is a program of its own, with pinned requirements;

@@ -66,8 +66,8 @@ var goalRows = []goalRow{
 		{soakName, "peak above the bare model's, *", "MB"},
 	}},
 	{"GPU: pipeline ÷ bare CUDA loop at equal batch, JPEG decode included", []lineName{
-		{gpuName, "pipeline ÷ JPEG decode and graphs, *", "posts?s"},
-		{gpuName, "cores *", "cores"},
+		{gpuName + "*", "pipeline ÷ JPEG decode and graphs, *", "posts?s"},
+		{gpuName + "*", "cores *", "cores"},
 	}},
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -10,7 +11,8 @@ import (
 	"github.com/itrstream/itrstream/stages"
 )
 
-const gpuName = "9 gpu"
+// gpuName begins the names of the parts, one for each bundle.
+const gpuName = "9 gpu, "
 
 // gpuSettings keep two runs of as many pairs in flight as the bare loop has.
 var gpuSettings = []string{fmt.Sprintf("infer.max_batch=%d", cudaGroup), "infer.runs=2", fmt.Sprintf("batch.max_rows=%d", cudaGroup)}
@@ -22,6 +24,7 @@ func gpuPart(ctx context.Context, b *bench) error {
 	if err := b.endsInOrder(ctx); err != nil {
 		return err
 	}
+	part := gpuName + filepath.Base(b.bundle)
 	for _, s := range []stream{streamOf(small), mixStream} {
 		n := b.backlog(s)
 		topic := "gpu-" + s.Name
@@ -41,11 +44,11 @@ func gpuPart(ctx context.Context, b *bench) error {
 				return err
 			}
 			note := fmt.Sprintf("%s, batches of %d, embedded services: %t", b.device, cudaGroup, b.embedded)
-			b.table.add(about{gpuName, "pipeline ÷ JPEG decode and graphs, " + s.Name, "posts/s", goal{atLeast: 0.95}, note}, ours.rate, bare[2].rate)
-			b.table.add(about{gpuName, "pipeline ÷ graphs alone, " + s.Name, "posts/s", goal{}, ""}, ours.rate, bare[0].rate)
-			b.table.add(about{gpuName, "cores that decode as fast as the graphs run ÷ cores of this machine, " + s.Name, "cores", goal{}, ""},
+			b.table.add(about{part, "pipeline ÷ JPEG decode and graphs, " + s.Name, "posts/s", goal{atLeast: 0.95}, note}, ours.rate, bare[2].rate)
+			b.table.add(about{part, "pipeline ÷ graphs alone, " + s.Name, "posts/s", goal{}, ""}, ours.rate, bare[0].rate)
+			b.table.add(about{part, "cores that decode as fast as the graphs run ÷ cores of this machine, " + s.Name, "cores", goal{}, ""},
 				bare[0].rate*bare[1].cpu/1000, float64(b.table.Hardware.Cores))
-			b.table.add(about{gpuName, "pipeline ÷ JPEG decode and graphs, " + s.Name, "CPU ms/post", goal{}, ""}, ours.cpu, bare[2].cpu)
+			b.table.add(about{part, "pipeline ÷ JPEG decode and graphs, " + s.Name, "CPU ms/post", goal{}, ""}, ours.cpu, bare[2].cpu)
 		}
 		b.deleteTopic(ctx, topic)
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/image/draw"
 	"golang.org/x/sync/errgroup"
 
@@ -74,6 +75,16 @@ func drawPhotos(dir string) error {
 		}
 	}
 	return g.Wait()
+}
+
+// photosCommand draws them for a machine that has only what it is given.
+func photosCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "photos CACHE",
+		Hidden: true,
+		Args:   cobra.ExactArgs(1),
+		RunE:   func(_ *cobra.Command, args []string) error { return drawPhotos(filepath.Join(args[0], photosName)) },
+	}
 }
 
 // newRandom repeats itself from run to run.
