@@ -122,10 +122,10 @@ func TestACalibrationFileTakesThePlaceOfTheBundles(t *testing.T) {
 	require.Len(t, fitted.CalibrationDigest(), 64)
 	require.Empty(t, plain.CalibrationDigest())
 	require.Equal(t, plain.Digest(), fitted.Digest())
-	in := Input{Texts: []string{"hello"}, Images: [][]uint8{make([]uint8, plain.pixelBytes())}, Pairs: []PairRef{{}}}
-	before, err := plain.Encode(t.Context(), in)
+	black := make([]uint8, plain.pixelBytes())
+	before, err := plain.Relate(t.Context(), "hello", black)
 	require.NoError(t, err)
-	after, err := fitted.Encode(t.Context(), in)
+	after, err := fitted.Relate(t.Context(), "hello", black)
 	require.NoError(t, err)
 	require.Greater(t, after.Scores[0], before.Scores[0])
 

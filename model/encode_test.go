@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,35 +25,58 @@ func tinySingle(t *testing.T) string {
 	return dir
 }
 
-// randomInput has n texts, from empty to beyond what a model reads, and n
-// images, from flat to noise, in one piece of memory.
-func randomInput(m *Model, n int, seed uint64) Input {
+// testPosts are posts of one image each.
+type testPosts struct {
+	texts  []string
+	images [][]uint8
+}
+
+// randomPosts has n texts, from empty to beyond what a model reads, and n
+// images, from flat to noise.
+func randomPosts(m *Model, n int, seed uint64) testPosts {
 	random := rand.New(rand.NewPCG(seed, 1))
 	words := strings.Fields("look at the red bridge and this dog ! running here in a blue river , 12 cats 😀 naïve unbelievably")
 	size := m.pixelBytes()
-	memory := make([]uint8, n*size)
-	var in Input
+	var d testPosts
 	for i := range n {
 		text := make([]string, random.IntN(i+1)*random.IntN(8))
 		for j := range text {
 			text[j] = words[random.IntN(len(words))]
 		}
-		in.Texts = append(in.Texts, strings.Join(text, " "))
-		image := memory[i*size : (i+1)*size]
+		d.texts = append(d.texts, strings.Join(text, " "))
+		image := make([]uint8, size)
 		level, noise := random.IntN(256), 1+random.IntN(255)
 		for j := range image {
 			image[j] = uint8(min(255, max(0, level+random.IntN(noise)-noise/2)))
 		}
-		in.Images = append(in.Images, image)
-		in.Pairs = append(in.Pairs, PairRef{Text: int32(i), Image: int32(i)})
+		d.images = append(d.images, image)
 	}
+	return d
+}
+
+// seen is posts with their images seen, all at once.
+func (d testPosts) seen(t testing.TB, m *Model) Input {
+	t.Helper()
+	in := Input{Texts: d.texts, Images: make([][]float32, len(d.images))}
+	for i := range in.Images {
+		in.Images[i] = make([]float32, m.ImageWidth())
+	}
+	require.NoError(t, m.seeAll(t.Context(), d.images, in.Images))
 	return in
 }
 
-// pair returns one pair of in as an input of its own.
-func (in Input) pair(i int) Input {
-	p := in.Pairs[i]
-	return Input{Texts: in.Texts[p.Text : p.Text+1], Images: in.Images[p.Image : p.Image+1], Pairs: []PairRef{{}}}
+func randomInput(t testing.TB, m *Model, n int, seed uint64) Input {
+	t.Helper()
+	return randomPosts(m, n, seed).seen(t, m)
+}
+
+// only returns some rows of in.
+func (in Input) only(rows ...int) Input {
+	var some Input
+	for _, i := range rows {
+		some.Texts, some.Images = append(some.Texts, in.Texts[i]), append(some.Images, in.Images[i])
+	}
+	return some
 }
 
 // row returns row i of out as one vector.
@@ -79,21 +103,21 @@ func TestRowsDoNotDependOnTheBatch(t *testing.T) {
 			t.Parallel()
 			m := openBundle(t, dir)
 			const rows, tolerance = 32, 1e-4
-			in := randomInput(m, rows, 7)
+			posts := randomPosts(m, rows, 7)
+			in := posts.seen(t, m)
 			together, err := m.Encode(t.Context(), in)
 			require.NoError(t, err)
-			turned := Input{Texts: in.Texts, Images: in.Images}
-			for i := range rows {
-				turned.Pairs = append(turned.Pairs, in.Pairs[rows-1-i])
-			}
-			backwards, err := m.Encode(t.Context(), turned)
+			backwards := Input{Texts: slices.Clone(in.Texts), Images: slices.Clone(in.Images)}
+			slices.Reverse(backwards.Texts)
+			slices.Reverse(backwards.Images)
+			turned, err := m.Encode(t.Context(), backwards)
 			require.NoError(t, err)
 			var worst float64
 			for i := range rows {
-				alone, err := m.Encode(t.Context(), in.pair(i))
+				alone, err := m.Relate(t.Context(), posts.texts[i], posts.images[i])
 				require.NoError(t, err)
 				want := alone.row(0, m.Dim())
-				worst = max(worst, distance(want, together.row(i, m.Dim())), distance(want, backwards.row(rows-1-i, m.Dim())))
+				worst = max(worst, distance(want, together.row(i, m.Dim())), distance(want, turned.row(rows-1-i, m.Dim())))
 			}
 			t.Logf("largest difference %.2g", worst)
 			require.Less(t, worst, tolerance)
@@ -105,7 +129,7 @@ func TestRowsDoNotDependOnTheBatch(t *testing.T) {
 func TestOutputIsWellFormed(t *testing.T) {
 	t.Parallel()
 	m := openBundle(t, tinyBundle)
-	out, err := m.Encode(t.Context(), randomInput(m, 300, 3)) // more than one run of the head
+	out, err := m.Encode(t.Context(), randomInput(t, m, 300, 3)) // more than one run of the head
 	require.NoError(t, err)
 	for i := range 300 {
 		var sum, norm float64
@@ -122,58 +146,35 @@ func TestOutputIsWellFormed(t *testing.T) {
 	}
 }
 
-// TestSharedTextsAndImages: pairs may point to the same text or image, and the
-// images may lie anywhere.
+// TestSharedTextsAndImages: rows may have the same text or image.
 func TestSharedTextsAndImages(t *testing.T) {
 	t.Parallel()
 	m := openBundle(t, tinyBundle)
-	in := randomInput(m, 6, 5)
-	for i := range in.Images {
-		if i%2 == 0 {
-			in.Images[i] = append([]uint8(nil), in.Images[i]...)
-		}
-	}
-	in.Pairs = []PairRef{{5, 0}, {0, 5}, {5, 5}, {2, 2}, {5, 0}}
+	in := randomInput(t, m, 6, 5).only(5, 0, 5, 2, 5)
+	in.Images[0], in.Images[4] = in.Images[1], in.Images[1]
 	out, err := m.Encode(t.Context(), in)
 	require.NoError(t, err)
-	for i := range in.Pairs {
-		alone, err := m.Encode(t.Context(), in.pair(i))
+	for i := range in.Texts {
+		alone, err := m.Encode(t.Context(), in.only(i))
 		require.NoError(t, err)
-		require.InDelta(t, 0, distance(alone.row(0, m.Dim()), out.row(i, m.Dim())), 1e-6, "pair %d", i)
+		require.InDelta(t, 0, distance(alone.row(0, m.Dim()), out.row(i, m.Dim())), 1e-6, "row %d", i)
 	}
-	none, err := m.Encode(t.Context(), Input{Texts: in.Texts, Images: in.Images})
+	none, err := m.Encode(t.Context(), Input{})
 	require.NoError(t, err)
 	require.Empty(t, none.Scores)
-}
-
-func TestAdjoining(t *testing.T) {
-	t.Parallel()
-	memory := []uint8{0, 1, 2, 3, 4, 5, 6, 7}
-	joined, ok := adjoining([][]uint8{memory[0:2], memory[2:4], memory[4:6]})
-	require.True(t, ok)
-	require.Equal(t, memory[:6], joined)
-	for _, apart := range [][][]uint8{
-		{memory[0:2], memory[4:6]},
-		{memory[2:4], memory[0:2]},
-		{memory[0:2], memory[0:2]},
-		{memory[6:8], memory[0:2]},
-		{memory[0:2:2], memory[2:4]},
-	} {
-		_, ok := adjoining(apart)
-		require.False(t, ok, "%v", apart)
-	}
-	joined, ok = adjoining([][]uint8{memory[6:8]})
-	require.True(t, ok)
-	require.Equal(t, []uint8{6, 7}, joined)
 }
 
 func TestEncodesAtOnce(t *testing.T) {
 	t.Parallel()
 	m := openBundle(t, tinyBundle)
 	var group sync.WaitGroup
-	for seed := range uint64(8) {
+	var inputs [8]Input
+	for seed := range inputs {
+		inputs[seed] = randomInput(t, m, 20, uint64(seed))
+	}
+	for seed := range inputs {
 		group.Go(func() {
-			in := randomInput(m, 20, seed)
+			in := inputs[seed]
 			first, err := m.Encode(t.Context(), in)
 			for range 20 {
 				again, err2 := m.Encode(t.Context(), in)
@@ -181,7 +182,7 @@ func TestEncodesAtOnce(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				for i := range in.Pairs {
+				for i := range in.Texts {
 					if d := distance(first.row(i, m.Dim()), again.row(i, m.Dim())); d > 1e-6 {
 						t.Errorf("row %d of input %d moved by %v", i, seed, d)
 					}
@@ -195,17 +196,19 @@ func TestEncodesAtOnce(t *testing.T) {
 func TestWrongInput(t *testing.T) {
 	t.Parallel()
 	m := openBundle(t, tinyBundle)
-	good := randomInput(m, 2, 1)
+	good := randomInput(t, m, 2, 1)
 	for want, in := range map[string]Input{
-		"image 1 has 3 bytes, the bundle takes 6×8×3 = 144": {Images: [][]uint8{good.Images[0], {1, 2, 3}}},
-		"pair 0 points to text 2 of 2":                      {Texts: good.Texts, Images: good.Images, Pairs: []PairRef{{Text: 2}}},
-		"pair 1 points to text 0 of 2 and image -1 of 2":    {Texts: good.Texts, Images: good.Images, Pairs: []PairRef{{}, {Image: -1}}},
+		"image 1 has 3 values, the bundle's image tower gives": {Texts: good.Texts, Images: [][]float32{good.Images[0], {1, 2, 3}}},
+		"1 texts and 2 images":                                 {Texts: good.Texts[:1], Images: good.Images},
 	} {
 		_, err := m.Encode(t.Context(), in)
 		require.ErrorContains(t, err, want)
 	}
-	_, err := m.Explain(t.Context(), []uint8{1}, "")
-	require.ErrorContains(t, err, "image 0 has 1 bytes")
+	_, err := m.Relate(t.Context(), "", []uint8{1, 2, 3})
+	require.ErrorContains(t, err, "an image of 3 bytes, the bundle takes 6×8×3 = 144")
+	require.ErrorContains(t, m.See(t.Context(), make([]uint8, 144), make([]float32, 1)), "room for 1 values")
+	_, err = m.Explain(t.Context(), []uint8{1}, "")
+	require.ErrorContains(t, err, "an image of 1 bytes")
 }
 
 func TestEncodeIsCancelled(t *testing.T) {
@@ -213,10 +216,11 @@ func TestEncodeIsCancelled(t *testing.T) {
 	m := openBundle(t, tinyBundle)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	in := randomInput(m, 40, 1)
+	posts := randomPosts(m, 40, 1)
+	in := posts.seen(t, m)
 	_, err := m.Encode(ctx, in)
 	require.ErrorIs(t, err, context.Canceled)
-	_, err = m.Explain(ctx, in.Images[0], "")
+	_, err = m.Explain(ctx, posts.images[0], "")
 	require.ErrorIs(t, err, context.Canceled)
 	require.Equal(t, m.workers, m.slots.free)
 	_, err = m.Encode(t.Context(), in)
@@ -257,11 +261,11 @@ func TestNumbersThatAreNone(t *testing.T) {
 				t.Parallel()
 				m := openBundle(t, tinyBundle)
 				spoil(m, number)
-				in := randomInput(m, 3, 1)
-				_, err := m.Encode(t.Context(), in)
+				image := randomPosts(m, 1, 1).images[0]
+				_, err := m.Relate(t.Context(), "b", image)
 				if name == "explain.onnx" {
 					require.NoError(t, err)
-					_, err = m.Explain(t.Context(), in.Images[0], "a")
+					_, err = m.Explain(t.Context(), image, "a")
 				}
 				require.ErrorIs(t, err, ErrNotFinite)
 				require.ErrorContains(t, err, "graph "+name)
@@ -315,11 +319,13 @@ func TestUseAfterClose(t *testing.T) {
 	t.Parallel()
 	m, err := Open(tinyBundle, Options{Device: "cpu", Threads: 1})
 	require.NoError(t, err)
-	in := randomInput(m, 2, 1)
+	posts := randomPosts(m, 2, 1)
+	in := posts.seen(t, m)
 	require.NoError(t, m.Close())
 	require.NoError(t, m.Close())
 	_, err = m.Encode(t.Context(), in)
 	require.ErrorIs(t, err, runtime.ErrClosed)
+	require.ErrorIs(t, m.See(t.Context(), posts.images[0], in.Images[0]), runtime.ErrClosed)
 }
 
 func TestOpenErrorsOfTheRuntime(t *testing.T) {

@@ -18,29 +18,27 @@ type CAM struct {
 // ErrNoMaps is Explain's error of a model that was opened with NoMaps.
 var ErrNoMaps = errors.New("model: opened without activation maps")
 
-// Explain returns the activation maps of one pair. pixels are those of one
-// image of an Input.
+// Explain returns the activation maps of one pair. pixels are as See takes
+// them.
 func (m *Model) Explain(ctx context.Context, pixels []uint8, text string) (CAM, error) {
 	if m.explain == nil {
 		return CAM{}, ErrNoMaps
 	}
-	in := Input{Texts: []string{text}, Images: [][]uint8{pixels}}
-	if err := m.checkInput(in); err != nil {
+	if err := m.checkPixels(pixels); err != nil {
 		return CAM{}, err
 	}
-	if err := m.slots.take(ctx, m.slots.ticket()); err != nil {
+	s := m.takeScratch()
+	defer m.giveScratch(s)
+	ticket := m.slots.ticket()
+	if err := m.readTexts(ctx, ticket, []string{text}, s); err != nil {
+		return CAM{}, err
+	}
+	if err := m.slots.take(ctx, ticket); err != nil {
 		return CAM{}, err
 	}
 	defer m.slots.give()
-	s := m.takeScratch()
-	defer m.scratchPool.Put(s)
-	m.tokenize(in.Texts, s)
-	s.text = sized(s.text, m.manifest.Text.Width)
-	if err := m.runTexts(ctx, 0, s); err != nil {
-		return CAM{}, err
-	}
 	maps := make([]float32, m.camSize())
-	if err := m.explain.Run(ctx, []runtime.Tensor{m.pixelTensor(pixels, 1), row(s.text)}, []runtime.Tensor{m.camTensor(maps)}); err != nil {
+	if err := m.explain.Run(ctx, []runtime.Tensor{m.pixelTensor(pixels, 1), row(s.vectors[0])}, []runtime.Tensor{m.camTensor(maps)}); err != nil {
 		return CAM{}, err
 	}
 	if err := checkFinite(m.manifest.Explain.Graph, "cam", maps); err != nil {

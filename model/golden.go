@@ -108,6 +108,7 @@ func (m *Model) replay(ctx context.Context, root *os.Root, posts []golden) (Repl
 	n := len(posts)
 	r := Replay{Posts: n, Differences: map[string]float64{}, Absolute: map[string]float64{}}
 	var in Input
+	var images [][]uint8
 	var sum levels
 	for i, g := range posts {
 		if slices.Equal(g.InputIDs, m.tokenizer.Encode(nil, g.Text)) {
@@ -117,30 +118,33 @@ func (m *Model) replay(ctx context.Context, root *os.Root, posts []golden) (Repl
 		if err != nil {
 			return r, fmt.Errorf("golden post %d, %s: %w", i, g.Image, err)
 		}
-		in.Texts, in.Images = append(in.Texts, g.Text), append(in.Images, image)
-		in.Pairs = append(in.Pairs, PairRef{Text: int32(i), Image: int32(i)})
+		images = append(images, image)
+		in.Texts, in.Images = append(in.Texts, g.Text), append(in.Images, make([]float32, m.ImageWidth()))
 	}
 	if sum.posts == n {
 		r.PixelErrors = &PixelErrors{Max: sum.worst, Mean: float64(sum.total) / float64(sum.samples), Above: float64(sum.above) / float64(sum.samples)}
 	}
 
 	// All posts at once, so that they are cut into runs and padded as a stream's.
+	if err := m.seeAll(ctx, images, in.Images); err != nil {
+		return r, err
+	}
 	s := m.takeScratch()
-	defer m.scratchPool.Put(s)
-	if err := m.runTowers(ctx, m.slots.ticket(), in, s); err != nil {
+	defer m.giveScratch(s)
+	if err := m.readTexts(ctx, m.slots.ticket(), in.Texts, s); err != nil {
 		return r, err
 	}
 	out := Output{Scores: make([]float32, n*schemas.Relations), Similarity: make([]float32, n), Embedding: make([]float32, n*m.Dim())}
-	if err := m.runHead(ctx, in.Pairs, s, out); err != nil {
+	if err := m.runHead(ctx, s.vectors, in.Images, s, out); err != nil {
 		return r, err
 	}
-	cams, err := m.explainAll(ctx, in)
+	cams, err := m.explainAll(ctx, images, in.Texts)
 	if err != nil {
 		return r, err
 	}
 	for i, g := range posts {
 		flat, sums := cams[i].flatten()
-		text, image := nth(s.text, s.place[i], m.manifest.Text.Width), nth(s.image, i, m.manifest.Image.Width)
+		text, image := s.vectors[i], in.Images[i]
 		embedding := nth(out.Embedding, i, m.Dim())
 		if err := errors.Join(
 			r.compare("text", g.Text8, text), r.compareWhole("text", g.TextVector, text),
@@ -157,14 +161,23 @@ func (m *Model) replay(ctx context.Context, root *os.Root, posts []golden) (Repl
 	return r, nil
 }
 
+// seeAll sees each image into the vector of the same number.
+func (m *Model) seeAll(ctx context.Context, images [][]uint8, vectors [][]float32) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for i, image := range images {
+		group.Go(func() error { return m.See(ctx, image, vectors[i]) })
+	}
+	return group.Wait()
+}
+
 // explainAll explains each image with the text of the same number.
-func (m *Model) explainAll(ctx context.Context, in Input) ([]CAM, error) {
-	cams := make([]CAM, len(in.Images))
+func (m *Model) explainAll(ctx context.Context, images [][]uint8, texts []string) ([]CAM, error) {
+	cams := make([]CAM, len(images))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(m.workers)
-	for i, image := range in.Images {
+	for i, image := range images {
 		group.Go(func() (err error) {
-			cams[i], err = m.Explain(ctx, image, in.Texts[i])
+			cams[i], err = m.Explain(ctx, image, texts[i])
 			return err
 		})
 	}

@@ -10,9 +10,12 @@ import (
 	"github.com/itrstream/itrstream/model/runtime"
 )
 
-// Metrics measure the runs of each graph. nil measures nothing.
+// Metrics measure the runs of each graph, and those that were spared. nil
+// measures nothing.
 type Metrics struct {
-	duration *prometheus.HistogramVec
+	duration     *prometheus.HistogramVec
+	errors       prometheus.Counter
+	known, fresh prometheus.Counter // texts
 }
 
 // Graphs as metrics name them.
@@ -25,7 +28,15 @@ const (
 
 // NewMetrics makes the model's metrics and registers them.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
-	m := &Metrics{duration: promauto.With(reg).NewHistogramVec(prometheus.HistogramOpts{
+	in := promauto.With(reg)
+	texts := in.NewCounterVec(prometheus.CounterOpts{
+		Name: "itrstream_text_cache_total",
+		Help: "Texts of pairs, by whether the text tower had read them before (hit) or had to (miss); model.cache_bytes holds the latest.",
+	}, []string{"lookup"})
+	m := &Metrics{known: texts.WithLabelValues("hit"), fresh: texts.WithLabelValues("miss"), errors: in.NewCounter(prometheus.CounterOpts{
+		Name: "itrstream_model_run_errors_total",
+		Help: "Runs of the model that failed; each is tried again twice before the process stops.",
+	}), duration: in.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "itrstream_model_run_duration_seconds",
 		Help:    "Time that ONNX Runtime took for one run of a graph; a batch of pairs takes several of them.",
 		Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
@@ -34,6 +45,20 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		m.duration.WithLabelValues(name)
 	}
 	return m
+}
+
+// texts counts the texts of an input, and those among them that were read.
+func (m *Metrics) texts(all, read int) {
+	if m != nil {
+		m.known.Add(float64(all - read))
+		m.fresh.Add(float64(read))
+	}
+}
+
+func (m *Metrics) failed() {
+	if m != nil {
+		m.errors.Inc()
+	}
 }
 
 // timed returns g, measured under the name of a graph.

@@ -31,7 +31,11 @@ type Options struct {
 	Calibration string
 	// NoMaps leaves the explaining graph out, a sixth of itr-mini's memory that
 	// a stream of posts has no use for: Explain then fails.
-	NoMaps  bool
+	NoMaps bool
+	// CacheBytes holds what the text tower made of the latest texts; 0: none.
+	CacheBytes int64
+	// Log gets a warning for each run of a graph that failed and is tried
+	// again; nil drops it.
 	Log     *slog.Logger
 	Metrics *Metrics
 }
@@ -48,9 +52,12 @@ type Model struct {
 
 	ones        []int64 // max_tokens of them: the mask of a text without padding
 	slots       *slots
-	workers     int // graph runs that one Encode may have under way
+	workers     int // graph runs that one Encode may have under way, and all Sees
 	textChunk   int // texts a padded run
 	imageChunk  int // images a run
+	views       views
+	remembered  *remembered
+	metrics     *Metrics
 	scratchPool sync.Pool
 }
 
@@ -78,7 +85,10 @@ func Open(dir string, o Options) (*Model, error) {
 		return nil, err
 	}
 	t := &b.manifest.Text
-	m := &Model{manifest: b.manifest, digest: b.digest, ones: slices.Repeat([]int64{1}, t.MaxTokens)}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	m := &Model{manifest: b.manifest, digest: b.digest, ones: slices.Repeat([]int64{1}, t.MaxTokens), metrics: o.Metrics}
 	vocab, merges := bytes.NewReader(b.files[t.Tokenizer.Vocab]), bytes.NewReader(b.files[t.Tokenizer.Merges])
 	m.tokenizer, err = tokenize.New(t.Tokenizer.Type, vocab, merges, t.Tokenizer.Lowercase, t.MaxTokens)
 	if err != nil {
@@ -88,6 +98,9 @@ func Open(dir string, o Options) (*Model, error) {
 		if err := m.recalibrate(o.Calibration); err != nil {
 			return nil, err
 		}
+	}
+	if m.remembered, err = newRemembered(o.CacheBytes, t.Width); err != nil {
+		return nil, err
 	}
 	m.runtime, err = runtime.Open(runtime.Options{Library: o.Library, Device: o.Device, Log: o.Log})
 	if err != nil {
@@ -152,7 +165,7 @@ func (m *Model) load(b *bundle, o Options) error {
 		if err := session.Warm(g.in, g.out); err != nil {
 			return fmt.Errorf("%w (does the graph have the names and widths of the manifest?)", err)
 		}
-		*g.into = o.Metrics.timed(g.called, session)
+		*g.into = &patient{graph: o.Metrics.timed(g.called, session), name: g.name, log: o.Log, metrics: o.Metrics}
 	}
 	return nil
 }

@@ -32,8 +32,8 @@ type budget struct {
 	answers  *kafka.Room
 	records  *share
 	pairs    *share
-	rowBytes int64 // pixels and embedding of a pair
-	pixels   int64 // of which these are the pixels
+	rowBytes int64 // vector of the image and embedding of a pair
+	vector   int64 // of which this is the vector
 	metrics  *Metrics
 }
 
@@ -47,18 +47,17 @@ type share struct {
 func newBudget(q config.Queue, m *Metrics) *budget {
 	part := func(size int64) *share { return &share{size: size, sem: semaphore.NewWeighted(size), metrics: m} }
 	return &budget{
-		batches:  semaphore.NewWeighted(int64(q.MaxBatches)),
-		answers:  kafka.NewRoom(q.MaxBytes/4, func(n int64) { m.queued(0, n) }),
-		records:  part(q.MaxBytes / 2),
-		pairs:    part(q.MaxBytes / 4),
-		metrics:  m,
+		batches: semaphore.NewWeighted(int64(q.MaxBatches)),
+		answers: kafka.NewRoom(q.MaxBytes/4, func(n int64) { m.queued(0, n) }),
+		records: part(q.MaxBytes / 2),
+		pairs:   part(q.MaxBytes / 4),
+		metrics: m,
 	}
 }
 
-// expect says how many bytes of pixels, and of everything else, stages add to a
-// pair.
-func (b *budget) expect(pixels, others int) {
-	b.pixels, b.rowBytes = int64(pixels), int64(pixels+others)
+// expect says how many bytes media and infer add to a pair.
+func (b *budget) expect(vector, embedding int) {
+	b.vector, b.rowBytes = int64(vector), int64(vector+embedding)
 }
 
 // take waits for n bytes and returns how many it has got: at most all there are.
@@ -123,23 +122,23 @@ func (b *budget) cut(batch *schemas.Batch) (int64, bool) {
 	return schemas.Col[*array.Int64](batch.Posts(), schemas.RecordOffset).Value(post), true
 }
 
-// draw waits for room for the pixels of the batch's pairs.
-func (f *flight) draw(ctx context.Context) (err error) {
+// see waits for room for what the model makes of the batch's pairs.
+func (f *flight) see(ctx context.Context) (err error) {
 	if f.pairs, err = f.budget.pairs.take(ctx, f.batch.Pairs().NumRows()*f.rowBytes); err != nil {
-		return fmt.Errorf("waiting for room for pixels: %w", err)
+		return fmt.Errorf("waiting for room for what the model sees: %w", err)
 	}
 	return nil
 }
 
-// drawn frees what only media and dead letters need.
-func (f *flight) drawn(alloc memory.Allocator) {
+// seen frees what only media and dead letters need.
+func (f *flight) seen(alloc memory.Allocator) {
 	f.batch.DropValues(alloc)
 	f.settle()
 }
 
-// inferred frees the pixels' room.
+// inferred frees the room of the images' vectors.
 func (f *flight) inferred(memory.Allocator) {
-	f.pairs = f.budget.pairs.keep(f.pairs, f.batch.Pairs().NumRows()*(f.rowBytes-f.pixels))
+	f.pairs = f.budget.pairs.keep(f.pairs, f.batch.Pairs().NumRows()*(f.rowBytes-f.vector))
 }
 
 // settle keeps of the records' share what the tables have of it.
@@ -147,7 +146,7 @@ func (f *flight) settle() {
 	var n int64
 	for _, rec := range f.batch.Tables() {
 		for i, col := range rec.Columns() {
-			if rec.ColumnName(i) != schemas.PairPixels {
+			if rec.ColumnName(i) != schemas.PairVector {
 				n += bytesOf(col.Data())
 			}
 		}

@@ -85,11 +85,11 @@ func TestABatchGivesBackWhatItDoesNotNeed(t *testing.T) {
 	require.Greater(t, records, int64(7*1026))
 	require.Less(t, records, int64(20<<10))
 
-	require.NoError(t, f.draw(t.Context()))
+	require.NoError(t, f.see(t.Context()))
 	require.Equal(t, records+5*3500, gauge(m.queueBytes))
 
 	f.batch.DropPairs(schemas.PairImage)
-	f.drawn(alloc)
+	f.seen(alloc)
 	require.Less(t, gauge(m.queueBytes), 5*3500+records-7*1026)
 	before := gauge(m.queueBytes)
 	f.inferred(alloc)
@@ -162,12 +162,12 @@ func TestPartitionsShareTheBudget(t *testing.T) {
 				kept()
 				f.batch = decoded(t, alloc, r.IntN(4), r.IntN(30))
 				f.settle()
-				if err := f.draw(t.Context()); err != nil {
+				if err := f.see(t.Context()); err != nil {
 					t.Error(err)
 				}
 				kept()
 				f.batch.DropPairs(schemas.PairImage)
-				f.drawn(alloc)
+				f.seen(alloc)
 				passed <- f
 			}
 		})

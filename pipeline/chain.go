@@ -308,7 +308,7 @@ type leg struct {
 
 func (c *chain) mediaLeg() leg {
 	return leg{
-		stageMedia, c.media, func(t *schemas.Timings) *time.Duration { return &t.Media }, (*flight).draw, (*flight).drawn,
+		stageMedia, c.media, func(t *schemas.Timings) *time.Duration { return &t.Media }, (*flight).see, (*flight).seen,
 	}
 }
 

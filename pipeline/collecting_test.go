@@ -36,7 +36,7 @@ func rich(t *testing.T) *schemas.Batch {
 		`{"pair_post":0,"pair_index":0,"pair_url":"https://media.example/0.jpg","pair_alt":"a ridge"}`, `{"pair_post":0,"pair_index":2}`, `{"pair_post":0,"pair_index":3}`,
 		`{"pair_post":1,"pair_index":0}`,
 	})
-	schematest.AddPairs(t, alloc, b, schemas.MediaFields(1, 1)[2:], `{}`, `{}`, `{"pair_failure":"corrupt"}`, `{}`)
+	schematest.AddPairs(t, alloc, b, schemas.MediaFields(1)[2:], `{}`, `{}`, `{"pair_failure":"corrupt"}`, `{}`)
 	labelled := `{"pair_scores":[0.1,0.5,0.25,0.15],"pair_text_is_represented":0.4,"pair_image_adds":0.65,"pair_similarity":-0.125,"pair_embedding":[1]}`
 	schematest.AddPairs(t, alloc, b, schemas.InferFields(1), labelled, labelled, `{}`, labelled)
 	schematest.AddPairs(t, alloc, b, schemas.ClusterFields(),

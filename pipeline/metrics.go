@@ -17,6 +17,7 @@ import (
 	"github.com/itrstream/itrstream/stages/cluster"
 	"github.com/itrstream/itrstream/stages/collect"
 	"github.com/itrstream/itrstream/stages/infer"
+	"github.com/itrstream/itrstream/stages/media"
 )
 
 // Metrics are all metrics of the label pipeline: its own, and those of the
@@ -25,6 +26,7 @@ import (
 type Metrics struct {
 	Kafka   *kafka.Metrics
 	Fetch   *fetcher.Metrics
+	Media   *media.Metrics
 	Model   *model.Metrics
 	Infer   *infer.Metrics
 	Cluster *cluster.Metrics
@@ -67,7 +69,7 @@ func NewMetrics(reg prometheus.Registerer, log *slog.Logger) *Metrics {
 		return in.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	m := &Metrics{
-		Kafka: kafka.NewMetrics(reg), Fetch: fetcher.NewMetrics(reg), Model: model.NewMetrics(reg),
+		Kafka: kafka.NewMetrics(reg), Fetch: fetcher.NewMetrics(reg), Media: media.NewMetrics(reg), Model: model.NewMetrics(reg),
 		Infer: infer.NewMetrics(reg), Cluster: cluster.NewMetrics(reg), Collect: collect.NewMetrics(reg), Lag: ops.NewLag(reg, log),
 		stages: make(map[string]prometheus.Observer),
 		posts:  make(map[schemas.Outcome]prometheus.Counter),
@@ -78,7 +80,7 @@ func NewMetrics(reg prometheus.Registerer, log *slog.Logger) *Metrics {
 		rejects:      counters("itrstream_rejects_total", "Posts that went to the dead letters, by stage and reason.", "stage", "reason"),
 		pairFailures: counters("itrstream_pair_failures_total", "Pairs that have no relation in a result, or were all of a dead letter, by reason.", "reason"),
 		queueBatches: gauge("itrstream_queue_batches", "Batches between fetch and commit."),
-		queueBytes:   gauge("itrstream_queue_bytes", "Bytes of queue.max_bytes that brokers' answers, batches and pixels have reserved."),
+		queueBytes:   gauge("itrstream_queue_bytes", "Bytes of queue.max_bytes that brokers' answers, batches and what the model makes of their pairs have reserved."),
 		maxBatches:   gauge("itrstream_queue_capacity_batches", "Batches that may be between fetch and commit: queue.max_batches."),
 		maxBytes:     gauge("itrstream_queue_capacity_bytes", "Bytes that may be reserved between the brokers and the commit: queue.max_bytes."),
 		redisUp:      gauge("itrstream_redis_up", "1 while Redis answers, else 0."),

@@ -44,7 +44,7 @@ func TestWhatABatchBecameIsCounted(t *testing.T) {
 		[]string{`{"post_op":"create","post_id":"p0"}`, `{"post_op":"delete","post_id":"p1"}`, `{}`, `{"post_op":"create","post_id":"p3"}`, `{"post_op":"create","post_id":"p4"}`},
 		[]string{`{"pair_post":0,"pair_index":0}`, `{"pair_post":0,"pair_index":1}`, `{"pair_post":0,"pair_index":2}`, `{"pair_post":3,"pair_index":0}`, `{"pair_post":4,"pair_index":0}`})
 	defer b.Release()
-	schematest.AddPairs(t, alloc, b, schemas.MediaFields(1, 1)[2:3], `{}`, `{}`, `{"pair_failure":"corrupt"}`, `{}`, `{"pair_failure":"unreachable"}`)
+	schematest.AddPairs(t, alloc, b, schemas.MediaFields(1)[2:3], `{}`, `{}`, `{"pair_failure":"corrupt"}`, `{}`, `{"pair_failure":"unreachable"}`)
 	schematest.AddPairs(t, alloc, b, schemas.InferFields(1)[:1],
 		`{"pair_scores":[0.1,0.6,0.2,0.1]}`, `{"pair_scores":[0.1,0.1,0.1,0.7]}`, `{}`, `{"pair_scores":[0.4,0.4,0.1,0.1]}`, `{}`)
 	b.Reject(2, schemas.Reject{Stage: stageDecode, Reason: schemas.ReasonMalformed})

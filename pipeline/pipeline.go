@@ -102,7 +102,8 @@ func run(ctx context.Context, cfg config.Config, s Settings) (err error) {
 	defer func() { err = errors.Join(err, rdb.Close()) }()
 
 	m, err := model.Open(cfg.Model.Bundle, model.Options{ //nolint:contextcheck // opening ends by itself; its warm-up runs need no context
-		Library: cfg.Model.Library, Device: cfg.Model.Device, Threads: cfg.Model.Threads, Calibration: cfg.Model.Calibration, NoMaps: true, Log: s.Log, Metrics: w.metrics.Model,
+		Library: cfg.Model.Library, Device: cfg.Model.Device, Threads: cfg.Model.Threads, Calibration: cfg.Model.Calibration,
+		CacheBytes: cfg.Model.CacheBytes, NoMaps: true, Log: s.Log, Metrics: w.metrics.Model,
 	})
 	if err != nil {
 		return err
@@ -173,11 +174,12 @@ func (r *runner) build(ctx context.Context, m *model.Model, web media.Fetcher, r
 		return err
 	}
 	if r.media, err = media.New(cfg.Media, media.Settings{
-		Fetcher: web, Holder: r.collecting.holder(), Transform: m.Transform(), Orient: m.Orient(), Alloc: r.alloc, Log: r.log,
+		Fetcher: web, Holder: r.collecting.holder(), Seer: m, Transform: m.Transform(), Orient: m.Orient(),
+		Alloc: r.alloc, Log: r.log, Metrics: r.metrics.Media,
 	}); err != nil {
 		return err
 	}
-	if r.infer, err = infer.New(cfg.Infer, infer.Settings{Encoder: m, Alloc: r.alloc, Log: r.log, Metrics: r.metrics.Infer}); err != nil {
+	if r.infer, err = infer.New(cfg.Infer, infer.Settings{Encoder: m, Alloc: r.alloc, Metrics: r.metrics.Infer}); err != nil {
 		return err
 	}
 	if r.cluster, err = cluster.New(cfg.Cluster.Config, cluster.Settings{
@@ -190,7 +192,7 @@ func (r *runner) build(ctx context.Context, m *model.Model, web media.Fetcher, r
 		return err
 	}
 	r.emit = &emitter{topics: cfg.Topics, meta: meta, privacy: private, now: r.now, collects: cfg.Collect.On()}
-	r.budget.expect(m.Height()*m.Width()*3, 4*m.Dim())
+	r.budget.expect(4*m.ImageWidth(), 4*m.Dim())
 	if most := int64(cfg.Decode.MaxImages) * r.budget.rowBytes; most > r.budget.pairs.size {
 		return fmt.Errorf("queue.max_bytes: %d: must be %d or more, for a post of decode.max_images (%d) images, %d bytes each: raise it, or lower that",
 			cfg.Queue.MaxBytes, 4*most, cfg.Decode.MaxImages, r.budget.rowBytes)

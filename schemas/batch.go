@@ -101,7 +101,7 @@ func (b *Batch) AddPairs(fields []arrow.Field, cols []arrow.Array) {
 }
 
 // DropPairs frees columns of Pairs that no later stage reads: encoded images
-// after media, pixels after infer.
+// after media, vectors of images after infer.
 func (b *Batch) DropPairs(names ...string) {
 	drop := make(map[string]bool, len(names))
 	for _, n := range names {

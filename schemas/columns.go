@@ -41,7 +41,7 @@ const (
 	PairImage = "pair_image" // binary, nullable: encoded image; dropped by media
 	PairAlt   = "pair_alt"   // utf8, nullable: alternative text
 
-	PairPixels  = "pair_pixels"         // fixed_size_binary[h·w·3], nullable: RGB rows; dropped by infer
+	PairVector  = "pair_image_vector"   // fixed_size_list<float32>[w], nullable: what the image tower made of the image; dropped by infer
 	PairDigest  = "pair_digest"         // fixed_size_binary[32], nullable: SHA-256 of the encoded image
 	PairFailure = "pair_failure"        // utf8, nullable: a Reason
 	PairDetail  = "pair_failure_detail" // utf8, nullable: what went wrong, for people
@@ -115,11 +115,11 @@ func PairFields() []arrow.Field {
 	}
 }
 
-// MediaFields are the columns that media adds to Pairs for images of
-// height×width pixels.
-func MediaFields(height, width int) []arrow.Field {
+// MediaFields are the columns that media adds to Pairs for an image tower that
+// gives w values.
+func MediaFields(w int) []arrow.Field {
 	return []arrow.Field{
-		{Name: PairPixels, Type: &arrow.FixedSizeBinaryType{ByteWidth: height * width * 3}, Nullable: true},
+		{Name: PairVector, Type: arrow.FixedSizeListOf(int32(w), arrow.PrimitiveTypes.Float32), Nullable: true}, //nolint:gosec // widths come from a checked bundle
 		{Name: PairDigest, Type: &arrow.FixedSizeBinaryType{ByteWidth: 32}, Nullable: true},
 		{Name: PairFailure, Type: arrow.BinaryTypes.String, Nullable: true},
 		{Name: PairDetail, Type: arrow.BinaryTypes.String, Nullable: true},

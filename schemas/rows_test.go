@@ -36,7 +36,7 @@ func labelled(tb testing.TB, alloc memory.Allocator) *schemas.Batch {
 		`{"pair_post":0,"pair_index":3,"pair_url":"https://media.example/3.jpg"}`,
 	})
 	b.Reject(3, schemas.Reject{Stage: "decode", Reason: schemas.ReasonMalformed, Detail: "byte 0"})
-	schematest.AddPairs(tb, alloc, b, schemas.MediaFields(1, 1)[1:],
+	schematest.AddPairs(tb, alloc, b, schemas.MediaFields(1)[1:],
 		`{"pair_digest":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}`,
 		`{"pair_digest":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}`,
 		`{"pair_failure":"unreachable","pair_failure_detail":"status 404"}`)

@@ -92,6 +92,9 @@ type Model struct {
 	// Calibration is the path of a file that itrstream model calibrate made,
 	// to use instead of the bundle's own; empty: none.
 	Calibration string `mapstructure:"calibration"`
+	// CacheBytes holds what the text tower made of the latest texts; 0 keeps
+	// none. What images look like is kept by media.
+	CacheBytes int64 `mapstructure:"cache_bytes"`
 }
 
 // Cluster is the clustering with the name of its state in Redis.
@@ -155,7 +158,7 @@ func Default() Config {
 		Decode:   decode.DefaultConfig(),
 		Media:    mediastage.DefaultConfig(),
 		Fetch:    media.DefaultConfig(),
-		Model:    Model{Bundle: "model/bundles/itr-mini", Device: "auto"},
+		Model:    Model{Bundle: "model/bundles/itr-mini", Device: "auto", CacheBytes: 8 << 20},
 		Infer:    infer.DefaultConfig(),
 		Cluster:  Cluster{Config: cluster.DefaultConfig(), Snapshots: Snapshots{Every: 5 * time.Minute}},
 		Redis:    redis.DefaultConfig(),
@@ -294,6 +297,9 @@ func (m Model) validate() error {
 	}
 	if m.Threads < 0 {
 		errs = append(errs, fmt.Errorf("threads: %d: must be 0 (all cores) or more", m.Threads))
+	}
+	if m.CacheBytes < 0 {
+		errs = append(errs, fmt.Errorf("cache_bytes: %d: must be 0 (no cache) or more", m.CacheBytes))
 	}
 	return errors.Join(errs...)
 }

@@ -62,7 +62,7 @@ func batch(tb testing.TB, alloc memory.Allocator, posts ...post) *schemas.Batch 
 		}
 	}
 	b := schematest.Decoded(tb, alloc, rows, pairs)
-	schematest.AddPairs(tb, alloc, b, schemas.MediaFields(1, 1)[2:], failures...)
+	schematest.AddPairs(tb, alloc, b, schemas.MediaFields(1)[2:], failures...)
 	schematest.AddPairs(tb, alloc, b, schemas.InferFields(1), scores...)
 	schematest.AddPairs(tb, alloc, b, schemas.ClusterFields(), clusters...)
 	return b

@@ -38,7 +38,7 @@ func batch(tb testing.TB, alloc memory.Allocator) *schemas.Batch {
 		`{"pair_post":0,"pair_index":0}`, `{"pair_post":0,"pair_index":1}`, `{"pair_post":1,"pair_index":0}`,
 	})
 	b.Reject(rejected, schemas.Reject{Stage: "decode", Reason: schemas.ReasonMalformed})
-	schematest.AddPairs(tb, alloc, b, schemas.MediaFields(1, 1)[2:], `{}`, `{"pair_failure":"corrupt"}`, `{}`)
+	schematest.AddPairs(tb, alloc, b, schemas.MediaFields(1)[2:], `{}`, `{"pair_failure":"corrupt"}`, `{}`)
 	schematest.AddPairs(tb, alloc, b, schemas.InferFields(1),
 		`{"pair_scores":[0.83,0.05,0.07,0.05],"pair_text_is_represented":0.12,"pair_image_adds":0.1,"pair_similarity":-0.25,"pair_embedding":[1]}`,
 		`{}`,

@@ -2,8 +2,6 @@ package infer
 
 import (
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -110,11 +108,14 @@ func (s *Stage) do(r *run) {
 	if len(live) == 0 {
 		return
 	}
-	in := inputOf(live)
-	s.settings.Metrics.run(len(in.Pairs))
-	out, err := s.attempt(ctx, in)
-	if s.ctx.Err() != nil {
+	in := inputOf(live, r.rows)
+	s.settings.Metrics.run(len(in.Texts))
+	out, err := s.settings.Encoder.Encode(ctx, in)
+	switch {
+	case s.ctx.Err() != nil:
 		err = ErrClosed
+	case err != nil:
+		err = fmt.Errorf("the model failed on %d pairs: %w", len(in.Texts), err)
 	}
 	if err == nil {
 		i := 0
@@ -128,71 +129,14 @@ func (s *Stage) do(r *run) {
 	r.finish(err)
 }
 
-// inputOf gathers the rows of a run. A text of several rows, and an image that
-// has come before, are named once: the model then reads them once.
-func inputOf(parts []part) model.Input {
-	var in model.Input
-	texts := map[string]int32{}
-	images := map[[sha256.Size]byte]int32{}
+// inputOf gathers the rows of a run.
+func inputOf(parts []part, rows int) model.Input {
+	in := model.Input{Texts: make([]string, 0, rows), Images: make([][]float32, 0, rows)}
 	for _, p := range parts {
 		for _, row := range p.rows {
-			text := p.job.textAt(row)
-			t, ok := texts[text]
-			if !ok {
-				t = int32(len(in.Texts)) //nolint:gosec // at most MaxBatch
-				texts[text] = t
-				in.Texts = append(in.Texts, text)
-			}
-			digest, known := p.job.digestAt(row)
-			i, ok := images[digest]
-			if !ok || !known {
-				i = int32(len(in.Images)) //nolint:gosec // at most MaxBatch
-				in.Images = append(in.Images, p.job.pixels.Value(row))
-			}
-			if known {
-				images[digest] = i
-			}
-			in.Pairs = append(in.Pairs, model.PairRef{Text: t, Image: i})
+			in.Texts = append(in.Texts, p.job.textAt(row))
+			in.Images = append(in.Images, p.job.imageAt(row))
 		}
 	}
 	return in
-}
-
-// How a failing run is retried: memory may be short for a moment, on a GPU
-// above all. What persists is the model's or the machine's fault, and not for
-// the stage to sit out.
-const (
-	attempts  = 3
-	firstWait = 100 * time.Millisecond
-)
-
-// attempt encodes, and tries again a few times.
-func (s *Stage) attempt(ctx context.Context, in model.Input) (model.Output, error) {
-	wait := firstWait
-	for n := 1; ; n++ {
-		out, err := s.settings.Encoder.Encode(ctx, in)
-		switch {
-		case err == nil:
-			return out, nil
-		case ctx.Err() != nil:
-			return model.Output{}, ctx.Err()
-		}
-		s.settings.Metrics.failed()
-		switch {
-		case errors.Is(err, model.ErrNotFinite):
-			return model.Output{}, err
-		case n == attempts:
-			return model.Output{}, fmt.Errorf("the model failed on %d pairs, %d times: %w", len(in.Pairs), attempts, err)
-		}
-		s.settings.Log.WarnContext(ctx, "the model failed, its run is tried again",
-			"stage", "infer", "pairs", len(in.Pairs), "attempt", n, "wait", wait, "error", err)
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return model.Output{}, ctx.Err()
-		}
-		wait *= 4
-	}
 }

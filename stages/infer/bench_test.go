@@ -27,9 +27,8 @@ import (
 )
 
 // BenchmarkPairs compares pairs a second of the shipped bundle: its graphs in
-// a bare loop on ready tensors (limit), Model.Encode, and this stage with four
-// batches on their way. What limit gives and stage does not is what the stage
-// costs.
+// a bare loop on ready tensors (limit), See and Encode of the model (model), and
+// this stage, which has no image tower, with four batches on their way.
 //
 //	go test -run - -bench Pairs -benchtime 3s -count 5 ./stages/infer
 func BenchmarkPairs(b *testing.B) {
@@ -39,8 +38,8 @@ func BenchmarkPairs(b *testing.B) {
 	defer func() { require.NoError(b, m.Close()) }()
 	posts := newBenchPosts(m.Transform().Size(), 32)
 	b.Run("limit", func(b *testing.B) { benchLimit(b, bundle, m.Manifest(), posts) })
-	b.Run("encode", func(b *testing.B) { benchEncode(b, m, posts) })
-	b.Run("stage", func(b *testing.B) { benchStage(b, m, posts, m.Height(), m.Width()) })
+	b.Run("model", func(b *testing.B) { benchModel(b, m, posts) })
+	b.Run("stage", func(b *testing.B) { benchStage(b, m, posts, posts.see(b, m)) })
 }
 
 // still is an encoder that takes no time.
@@ -49,7 +48,7 @@ type still struct{ out model.Output }
 func (still) Dim() int { return 768 }
 
 func (s still) Encode(_ context.Context, in model.Input) (model.Output, error) {
-	n := len(in.Pairs)
+	n := len(in.Texts)
 	return model.Output{Scores: s.out.Scores[:n*schemas.Relations], Similarity: s.out.Similarity[:n], Embedding: s.out.Embedding[:n*768]}, nil
 }
 
@@ -57,11 +56,12 @@ func (s still) Encode(_ context.Context, in model.Input) (model.Output, error) {
 // on their way, and a model that takes no time.
 func BenchmarkStageAlone(b *testing.B) {
 	const most = 32
-	p := newBenchPosts(224*224*3, most)
+	const width = 2286
+	p := newBenchPosts(1, most)
 	encoder := still{model.Output{
 		Scores: make([]float32, most*schemas.Relations), Similarity: make([]float32, most), Embedding: make([]float32, most*768),
 	}}
-	benchStage(b, encoder, p, 224, 224)
+	benchStage(b, encoder, p, make([]float32, width*most))
 }
 
 // benchPosts are posts of one image each, with texts as long as tweets.
@@ -186,25 +186,40 @@ func benchLimit(b *testing.B, bundle string, mf model.Manifest, p benchPosts) {
 	})
 }
 
-func benchEncode(b *testing.B, m *model.Model, p benchPosts) {
-	var in model.Input
-	for i, t := range p.texts {
-		in.Texts = append(in.Texts, t)
-		in.Images = append(in.Images, p.image(i))
-		in.Pairs = append(in.Pairs, model.PairRef{Text: int32(i), Image: int32(i)})
+// see shows all images to the model at once.
+func (p benchPosts) see(b *testing.B, m *model.Model) []float32 {
+	vectors := make([]float32, len(p.texts)*m.ImageWidth())
+	var group sync.WaitGroup
+	for i := range p.texts {
+		group.Go(func() {
+			if err := m.See(b.Context(), p.image(i), vectors[i*m.ImageWidth():(i+1)*m.ImageWidth()]); err != nil {
+				b.Error(err)
+			}
+		})
 	}
+	group.Wait()
+	return vectors
+}
+
+func benchModel(b *testing.B, m *model.Model, p benchPosts) {
 	measure(b, len(p.texts), func() {
+		vectors := p.see(b, m)
+		in := model.Input{Texts: p.texts}
+		for i := range p.texts {
+			in.Images = append(in.Images, vectors[i*m.ImageWidth():(i+1)*m.ImageWidth()])
+		}
 		_, err := m.Encode(b.Context(), in)
 		require.NoError(b, err)
 	})
 }
 
-func benchStage(b *testing.B, m Encoder, p benchPosts, height, width int) {
+// benchStage relates posts whose images the model has seen.
+func benchStage(b *testing.B, m Encoder, p benchPosts, vectors []float32) {
 	const callers = 4
 	stage, err := New(DefaultConfig(), Settings{Encoder: m, Alloc: memory.DefaultAllocator})
 	require.NoError(b, err)
 	defer stage.Close()
-	batch := p.batch(b, height, width)
+	batch := p.batch(b, vectors)
 	defer batch.Release()
 	measure(b, callers*len(p.texts), func() {
 		var group sync.WaitGroup
@@ -224,10 +239,11 @@ func benchStage(b *testing.B, m Encoder, p benchPosts, height, width int) {
 	})
 }
 
-func (p benchPosts) batch(b *testing.B, height, width int) *schemas.Batch {
+func (p benchPosts) batch(b *testing.B, vectors []float32) *schemas.Batch {
 	var posts, pairs []string
-	pixels := array.NewFixedSizeBinaryBuilder(memory.DefaultAllocator, &arrow.FixedSizeBinaryType{ByteWidth: p.size})
-	defer pixels.Release()
+	width := len(vectors) / len(p.texts)
+	images := array.NewFixedSizeListBuilder(memory.DefaultAllocator, int32(width), arrow.PrimitiveTypes.Float32)
+	defer images.Release()
 	digests := array.NewFixedSizeBinaryBuilder(memory.DefaultAllocator, &arrow.FixedSizeBinaryType{ByteWidth: 32})
 	defer digests.Release()
 	reasons := array.NewStringBuilder(memory.DefaultAllocator)
@@ -235,7 +251,8 @@ func (p benchPosts) batch(b *testing.B, height, width int) *schemas.Batch {
 	for i, t := range p.texts {
 		posts = append(posts, fmt.Sprintf(`{"post_id": "%d", "post_text": %q}`, i, t))
 		pairs = append(pairs, fmt.Sprintf(`{"pair_post": %d, "pair_index": 0}`, i))
-		pixels.Append(p.image(i))
+		images.Append(true)
+		images.ValueBuilder().(*array.Float32Builder).AppendValues(vectors[i*width:(i+1)*width], nil)
 		digest := make([]byte, 32)
 		digest[0] = byte(i)
 		digests.Append(digest)
@@ -244,6 +261,6 @@ func (p benchPosts) batch(b *testing.B, height, width int) *schemas.Batch {
 	batch := schematest.Decoded(b, memory.DefaultAllocator, posts, pairs)
 	failures := reasons.NewArray()
 	failures.Retain()
-	batch.AddPairs(schemas.MediaFields(height, width), []arrow.Array{pixels.NewArray(), digests.NewArray(), failures, failures})
+	batch.AddPairs(schemas.MediaFields(width), []arrow.Array{images.NewArray(), digests.NewArray(), failures, failures})
 	return batch
 }

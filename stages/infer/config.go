@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow/memory"
@@ -14,7 +13,7 @@ import (
 
 // Config is what operators set.
 type Config struct {
-	// MaxBatch is the most pairs that share a run of the model.
+	// MaxBatch is the most pairs that share a run of the text tower and the head.
 	MaxBatch int `mapstructure:"max_batch"`
 	// MaxWait is how long the first pair of a run waits for others. While every
 	// run is taken, later pairs join anyway.
@@ -44,8 +43,9 @@ func (c Config) Validate() error {
 	return errors.Join(faults...)
 }
 
-// Encoder relates texts to images; *model.Model is one. A row of its output
-// must depend on its own text and image alone. Calls may be concurrent.
+// Encoder relates texts to what the image tower made of images; *model.Model is
+// one. A row of its output must depend on its own text and image alone. An error is
+// for good. Calls may be concurrent.
 type Encoder interface {
 	Encode(ctx context.Context, in model.Input) (model.Output, error)
 	// Dim returns the width of embeddings.
@@ -58,9 +58,6 @@ var _ Encoder = (*model.Model)(nil)
 type Settings struct {
 	Encoder Encoder
 	Alloc   memory.Allocator
-	// Log gets a warning for each run that failed and is tried again; nil drops
-	// it.
-	Log     *slog.Logger
 	Metrics *Metrics
 }
 

@@ -1,11 +1,11 @@
-// Package infer gives every pair that has pixels its scores, similarity and
-// embedding.
+// Package infer relates every pair's text to what media saw in its image: it
+// gives the pair its scores, similarity and embedding.
 //
-// It is the only stage that looks across batches: pairs of several Process
+// It looks across batches: pairs of several Process
 // calls share one run of the Encoder, and each batch gets its own rows back in
 // its own order.
 //
 // Changing when a run starts? Read join in batcher.go.
-// Changing what happens when a run fails? Read attempt in batcher.go.
+// Changing what happens when a run fails? That is model.Model's business.
 // Chasing a leak or a row in the wrong place? Read job.
 package infer

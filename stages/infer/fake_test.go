@@ -2,12 +2,11 @@ package infer
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -26,9 +25,8 @@ const fakeDim = 3
 // fakeEncoder answers with numbers that tell text and image of each pair.
 type fakeEncoder struct {
 	delay time.Duration
-	// err is asked before each call, with the number of calls that this very
-	// input has had before.
-	err func(in model.Input, before int) error
+	// err is asked before each call.
+	err func(in model.Input) error
 
 	mu    sync.Mutex
 	calls []model.Input
@@ -40,12 +38,6 @@ func (f *fakeEncoder) Dim() int { return fakeDim }
 
 func (f *fakeEncoder) Encode(ctx context.Context, in model.Input) (model.Output, error) {
 	f.mu.Lock()
-	before := 0
-	for _, c := range f.calls {
-		if fmt.Sprint(c) == fmt.Sprint(in) {
-			before++
-		}
-	}
 	f.calls = append(f.calls, copyOf(in))
 	f.now++
 	f.most = max(f.most, f.now)
@@ -63,13 +55,13 @@ func (f *fakeEncoder) Encode(ctx context.Context, in model.Input) (model.Output,
 		}
 	}
 	if f.err != nil {
-		if err := f.err(in, before); err != nil {
+		if err := f.err(in); err != nil {
 			return model.Output{}, err
 		}
 	}
 	var out model.Output
-	for _, p := range in.Pairs {
-		row := answer(in.Texts[p.Text], in.Images[p.Image])
+	for i, text := range in.Texts {
+		row := answer(text, in.Images[i])
 		out.Scores = append(out.Scores, row.scores...)
 		out.Similarity = append(out.Similarity, row.similarity)
 		out.Embedding = append(out.Embedding, row.embedding...)
@@ -84,9 +76,8 @@ func copyOf(in model.Input) model.Input {
 		c.Texts = append(c.Texts, string(append([]byte(nil), t...)))
 	}
 	for _, i := range in.Images {
-		c.Images = append(c.Images, append([]byte(nil), i...))
+		c.Images = append(c.Images, slices.Clone(i))
 	}
-	c.Pairs = append(c.Pairs, in.Pairs...)
 	return c
 }
 
@@ -96,13 +87,13 @@ type answered struct {
 	embedding  []float32
 }
 
-func answer(text string, image []byte) answered {
+func answer(text string, image []float32) answered {
 	sum := crc32.ChecksumIEEE([]byte(text))
 	scores := make([]float32, schemas.Relations)
 	for i := range scores {
 		scores[(i+int(image[0]))%schemas.Relations] = []float32{.125, .25, .5, .125}[i]
 	}
-	return answered{scores, float32(image[1]) / 256, []float32{float32(sum >> 16), float32(sum & 0xffff), float32(image[2])}}
+	return answered{scores, image[1] / 256, []float32{float32(sum >> 16), float32(sum & 0xffff), image[2]}}
 }
 
 // testPost is one post of a test batch; nil Text is null.
@@ -112,26 +103,24 @@ type testPost struct {
 	Pairs    []testPair
 }
 
-// testPair is one image; its pixels derive from Image.
+// testPair is one image; its vector derives from Image.
 type testPair struct {
-	Image    byte
-	Failed   bool
-	NoDigest bool
+	Image  byte
+	Failed bool
 }
 
-func (p testPair) pixels() []byte {
-	return []byte{p.Image, p.Image * 3, p.Image * 7, 1, 2, 3}
+// imageWidth is the length of a vector.
+const imageWidth = 4
+
+func (p testPair) vector() []float32 {
+	return []float32{float32(p.Image), float32(p.Image * 3), float32(p.Image * 7), 1}
 }
 
 func (p testPair) row() string {
 	if p.Failed {
 		return `{"pair_failure": "corrupt", "pair_failure_detail": "broken"}`
 	}
-	row := map[string]any{schemas.PairPixels: base64.StdEncoding.EncodeToString(p.pixels())}
-	if !p.NoDigest {
-		sum := sha256.Sum256(p.pixels())
-		row[schemas.PairDigest] = base64.StdEncoding.EncodeToString(sum[:])
-	}
+	row := map[string]any{schemas.PairVector: p.vector()}
 	data, err := json.Marshal(row)
 	if err != nil {
 		panic(err)
@@ -152,7 +141,7 @@ func newBatch(tb testing.TB, alloc memory.Allocator, posts []testPost) *schemas.
 		}
 	}
 	b := schematest.Decoded(tb, alloc, postRows, pairRows)
-	schematest.AddPairs(tb, alloc, b, schemas.MediaFields(1, 2), mediaRows...)
+	schematest.AddPairs(tb, alloc, b, schemas.MediaFields(imageWidth), mediaRows...)
 	for i, p := range posts {
 		if p.Rejected {
 			b.Reject(i, schemas.Reject{Stage: "media", Reason: schemas.ReasonMediaFailed})
@@ -164,8 +153,8 @@ func newBatch(tb testing.TB, alloc memory.Allocator, posts []testPost) *schemas.
 // checkDone says how b differs from what infer must have made of posts.
 func checkDone(b *schemas.Batch, posts []testPost) error {
 	pairs := b.Pairs()
-	if schemas.Has(pairs, schemas.PairPixels) {
-		return errors.New("the pixels are still there")
+	if schemas.Has(pairs, schemas.PairVector) {
+		return errors.New("the vectors of images are still there")
 	}
 	scores := schemas.Col[*array.FixedSizeList](pairs, schemas.PairScores)
 	embedding := schemas.Col[*array.FixedSizeList](pairs, schemas.PairEmbedding)
@@ -188,7 +177,7 @@ func checkDone(b *schemas.Batch, posts []testPost) error {
 			if post.Text != nil {
 				text = *post.Text
 			}
-			want := answer(text, pair.pixels())
+			want := answer(text, pair.vector())
 			got := answered{
 				scores.ListValues().(*array.Float32).Float32Values()[row*4 : row*4+4],
 				similarity.Value(row),
@@ -211,7 +200,7 @@ func checkDone(b *schemas.Batch, posts []testPost) error {
 
 // checkUntouched says how b differs from a batch that infer has not done.
 func checkUntouched(b *schemas.Batch) error {
-	if !schemas.Has(b.Pairs(), schemas.PairPixels) || schemas.Has(b.Pairs(), schemas.PairScores) {
+	if !schemas.Has(b.Pairs(), schemas.PairVector) || schemas.Has(b.Pairs(), schemas.PairScores) {
 		return fmt.Errorf("a batch that failed was changed: %v", b.Pairs().Schema())
 	}
 	return nil

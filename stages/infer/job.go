@@ -2,7 +2,6 @@ package infer
 
 import (
 	"context"
-	"crypto/sha256"
 	"sync"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -19,13 +18,12 @@ import (
 // of the columns to come, which runs write to: each its own rows.
 type job struct {
 	ctx  context.Context // of the Process call
-	rows []int           // of Pairs, those that the model is to see
+	rows []int           // of Pairs, those that the model is to relate
 
 	posts, pairs arrow.Record
 	postOf       *array.Int32
 	text         *array.String
-	pixels       *array.FixedSizeBinary
-	digest       *array.FixedSizeBinary
+	image        *array.FixedSizeList
 
 	dim    int
 	length int // of Pairs
@@ -66,8 +64,7 @@ func newJob(ctx context.Context, b *schemas.Batch, dim int, alloc memory.Allocat
 		pairs:           b.Pairs(),
 		postOf:          schemas.Col[*array.Int32](b.Pairs(), schemas.PairPost),
 		text:            schemas.Col[*array.String](b.Posts(), schemas.PostText),
-		pixels:          schemas.Col[*array.FixedSizeBinary](b.Pairs(), schemas.PairPixels),
-		digest:          schemas.Col[*array.FixedSizeBinary](b.Pairs(), schemas.PairDigest),
+		image:           schemas.Col[*array.FixedSizeList](b.Pairs(), schemas.PairVector),
 		dim:             dim,
 		length:          n,
 		valid:           zeroed(alloc, int(bitutil.BytesForBits(int64(n)))),
@@ -83,7 +80,7 @@ func newJob(ctx context.Context, b *schemas.Batch, dim int, alloc memory.Allocat
 	failure := schemas.Col[*array.String](j.pairs, schemas.PairFailure)
 	for i := range n {
 		_, rejected := b.Rejected(int(j.postOf.Value(i)))
-		if !rejected && failure.IsNull(i) && j.pixels.IsValid(i) {
+		if !rejected && failure.IsNull(i) && j.image.IsValid(i) {
 			j.rows = append(j.rows, i)
 		}
 	}
@@ -112,12 +109,11 @@ func (j *job) textAt(row int) string {
 	return j.text.Value(post)
 }
 
-// digestAt returns the digest of a row's encoded image, if it is known.
-func (j *job) digestAt(row int) (digest [sha256.Size]byte, known bool) {
-	if j.digest.IsNull(row) {
-		return digest, false
-	}
-	return [sha256.Size]byte(j.digest.Value(row)), true
+// imageAt returns what the image tower made of a row's image, in the batch's
+// memory.
+func (j *job) imageAt(row int) []float32 {
+	first, last := j.image.ValueOffsets(row)
+	return j.image.ListValues().(*array.Float32).Float32Values()[first:last]
 }
 
 // set writes row i of out to a row of the columns.
@@ -163,7 +159,7 @@ func (j *job) finish(rows []int, err error) {
 	}
 }
 
-// abandon gives the job up while runs may still read the batch's pixels and
+// abandon gives the job up while runs may still read the batch's images and
 // write to its columns.
 func (j *job) abandon() {
 	j.mu.Lock()

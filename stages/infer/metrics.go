@@ -7,22 +7,16 @@ import (
 
 // Metrics measure the runs of the model. nil measures nothing.
 type Metrics struct {
-	pairs  prometheus.Histogram
-	errors prometheus.Counter
+	pairs prometheus.Histogram
 }
 
 // NewMetrics makes the stage's metrics and registers them.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
-	in := promauto.With(reg)
 	return &Metrics{
-		pairs: in.NewHistogram(prometheus.HistogramOpts{
+		pairs: promauto.With(reg).NewHistogram(prometheus.HistogramOpts{
 			Name:    "itrstream_model_run_pairs",
 			Help:    "Pairs that shared one run of the model; infer.max_batch is the most.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 11),
-		}),
-		errors: in.NewCounter(prometheus.CounterOpts{
-			Name: "itrstream_model_run_errors_total",
-			Help: "Runs of the model that failed; each is tried again twice before the process stops.",
 		}),
 	}
 }
@@ -30,11 +24,5 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 func (m *Metrics) run(pairs int) {
 	if m != nil {
 		m.pairs.Observe(float64(pairs))
-	}
-}
-
-func (m *Metrics) failed() {
-	if m != nil {
-		m.errors.Inc()
 	}
 }

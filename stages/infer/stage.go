@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 
 	"github.com/itrstream/itrstream/schemas"
@@ -34,9 +33,6 @@ func New(cfg Config, settings Settings) (*Stage, error) {
 	if err := errors.Join(cfg.Validate(), settings.validate()); err != nil {
 		return nil, fmt.Errorf("infer: %w", err)
 	}
-	if settings.Log == nil {
-		settings.Log = slog.New(slog.DiscardHandler)
-	}
 	ctx, end := context.WithCancel(context.Background())
 	s := &Stage{cfg: cfg, settings: settings, jobs: make(chan *job), runs: make(chan *run), ctx: ctx, end: end}
 	s.busy.Go(s.join)
@@ -53,14 +49,14 @@ func (s *Stage) Close() {
 	s.busy.Wait()
 }
 
-// Process adds InferFields to Pairs and drops the pixels. Pairs that failed
+// Process adds InferFields to Pairs and drops the vectors of images. Pairs that failed
 // and pairs of rejected posts stay null. It blocks while all runs are taken:
 // nothing is queued beyond the batches whose callers wait. The error is the
 // context's, ErrClosed, or that of a run which failed for good; the batch is
 // then as it was.
 func (s *Stage) Process(ctx context.Context, b *schemas.Batch) error {
-	if !schemas.Has(b.Pairs(), schemas.PairPixels) {
-		return errors.New("infer: the batch has no pixels: media comes first")
+	if !schemas.Has(b.Pairs(), schemas.PairVector) {
+		return errors.New("infer: the batch has no vectors of images: media comes first")
 	}
 	j := newJob(ctx, b, s.settings.Encoder.Dim(), s.settings.Alloc)
 	if err := s.submit(j); err != nil {
@@ -71,7 +67,7 @@ func (s *Stage) Process(ctx context.Context, b *schemas.Batch) error {
 	}
 	defer j.release()
 	b.AddPairs(schemas.InferFields(s.settings.Encoder.Dim()), j.columns())
-	b.DropPairs(schemas.PairPixels)
+	b.DropPairs(schemas.PairVector)
 	return nil
 }
 

@@ -13,8 +13,9 @@ import (
 // Config is what operators set. All of it bounds the whole stage, however many batches it works on.
 //
 // The memory beside the batches themselves is at most fetches × max_bytes for encoded images, some 20 bytes for each of
-// decode_pixels, and cache_bytes. Most pictures are decoded as a whole, and take 10 to 20 bytes a pixel; but a JPEG that
-// libjpeg-turbo decodes, unless it has to be turned, takes 32 of its rows, and if it is progressive, a third of its pixels.
+// decode_pixels, cache_bytes, and as many scaled images as the workers and the model have in hand. Most pictures are decoded as
+// a whole, and take 10 to 20 bytes a pixel; but a JPEG that libjpeg-turbo decodes, unless it has to be turned, takes 32 of its
+// rows, and if it is progressive, a third of its pixels.
 type Config struct {
 	// Workers is how many images are decoded at once; 0 takes one for each core.
 	Workers int `mapstructure:"workers"`
@@ -29,7 +30,7 @@ type Config struct {
 	// Draft has large JPEGs decoded at a half, a quarter or an eighth of their sides, as pixels.Drawing says. What it saves and
 	// what it changes, operations.md says.
 	Draft bool `mapstructure:"draft"`
-	// CacheBytes holds scaled images, found by the digest of their file; 0 keeps none.
+	// CacheBytes holds what the model made of the latest images, found by the digest of their file; 0 keeps none.
 	CacheBytes int64 `mapstructure:"cache_bytes"`
 }
 
@@ -41,7 +42,7 @@ func DefaultConfig() Config {
 		MaxPixels:    50_000_000,
 		MaxSide:      16_384,
 		DecodePixels: 100_000_000,
-		CacheBytes:   128 << 20,
+		CacheBytes:   24 << 20,
 	}
 }
 
@@ -70,17 +71,21 @@ type Settings struct {
 	Fetcher Fetcher
 	// Holder is offered every encoded image; nil: none is wanted.
 	Holder Holder
+	Seer   Seer
 	// Transform and Orient are the bundle's: how an image is scaled, and whether it is turned upright first.
 	Transform pixels.Transform
 	Orient    bool
 	Alloc     memory.Allocator
 	Log       *slog.Logger
+	Metrics   *Metrics
 }
 
 func (s Settings) validate() error {
 	switch {
 	case s.Fetcher == nil:
 		return errors.New("Settings.Fetcher is missing")
+	case s.Seer == nil:
+		return errors.New("Settings.Seer is missing")
 	case s.Alloc == nil:
 		return errors.New("Settings.Alloc is missing")
 	case s.Log == nil:

@@ -44,7 +44,7 @@ func corpusStage(t testing.TB) *Stage {
 	cfg := DefaultConfig()
 	cfg.Workers, cfg.MaxBytes, cfg.MaxPixels, cfg.MaxSide, cfg.DecodePixels, cfg.CacheBytes = 1, corpusMaxBytes, 2048*2048, 4096, 2*2048*2048, 0
 	s, err := New(cfg, Settings{
-		Fetcher: &web{}, Transform: testTransform, Orient: true, Alloc: memory.DefaultAllocator, Log: slog.New(slog.DiscardHandler),
+		Fetcher: &web{}, Seer: &eye{}, Transform: testTransform, Orient: true, Alloc: memory.DefaultAllocator, Log: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
 	return s

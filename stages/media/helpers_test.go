@@ -171,6 +171,41 @@ func (w *web) Fetch(ctx context.Context, url string) (Encoded, error) {
 	return Encoded{}, &Failure{Reason: schemas.ReasonUnreachable, Err: errors.New("404 Not Found")}
 }
 
+// eye is a Seer that sees each sample as a number. before, if any, is called first.
+type eye struct {
+	before func(ctx context.Context) error
+	atOnce int
+
+	mu   sync.Mutex
+	seen int
+}
+
+func (e *eye) ImageWidth() int   { return testTransform.Size() }
+func (e *eye) ImagesAtOnce() int { return max(1, e.atOnce) }
+
+func (e *eye) See(ctx context.Context, pixels []uint8, vector []float32) error {
+	e.mu.Lock()
+	e.seen++
+	e.mu.Unlock()
+	if e.before != nil {
+		if err := e.before(ctx); err != nil {
+			return err
+		}
+	}
+	for i, p := range pixels {
+		vector[i] = float32(p) + 1 // no sample is 0, which is what stands under a null
+	}
+	memory.Set(pixels, 0xA5) // they are ours no more
+	return nil
+}
+
+// times is how many images it was shown.
+func (e *eye) times() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.seen
+}
+
 // dirty hands out memory as it comes from other uses.
 type dirty struct{ memory.Allocator }
 
@@ -191,7 +226,7 @@ func newTest(t *testing.T, fetcher Fetcher, edit func(*Config)) *Stage {
 		edit(&cfg)
 	}
 	s, err := New(cfg, Settings{
-		Fetcher: fetcher, Transform: testTransform, Alloc: alloc, Log: slog.New(slog.DiscardHandler),
+		Fetcher: fetcher, Seer: &eye{}, Transform: testTransform, Alloc: alloc, Log: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
 	return s
@@ -206,7 +241,7 @@ func process(t *testing.T, s *Stage, posts ...post) *schemas.Batch {
 	return b
 }
 
-// want is what the stage should make of a row: the pixels of an image, a failure, or nothing at all.
+// want is what the stage should make of a row: the vector of an image, a failure, or nothing at all.
 type want struct {
 	image  []byte
 	reason schemas.Reason
@@ -219,7 +254,7 @@ func requireRows(t *testing.T, b *schemas.Batch, rows ...want) {
 	pairs := b.Pairs()
 	require.Equal(t, int64(len(rows)), pairs.NumRows())
 	require.False(t, schemas.Has(pairs, schemas.PairImage), "encoded images are dropped")
-	drawn := schemas.Col[*array.FixedSizeBinary](pairs, schemas.PairPixels)
+	vectors := schemas.Col[*array.FixedSizeList](pairs, schemas.PairVector)
 	digests := schemas.Col[*array.FixedSizeBinary](pairs, schemas.PairDigest)
 	reasons := schemas.Col[*array.String](pairs, schemas.PairFailure)
 	details := schemas.Col[*array.String](pairs, schemas.PairDetail)
@@ -228,12 +263,12 @@ func requireRows(t *testing.T, b *schemas.Batch, rows ...want) {
 		source := w.image
 		if w.image == nil {
 			nulls++
-			require.True(t, drawn.IsNull(row), "row %d", row)
-			require.Equal(t, make([]byte, testTransform.Size()), drawn.Value(row), "nothing shows through a null")
+			require.True(t, vectors.IsNull(row), "row %d", row)
+			require.Equal(t, make([]float32, testTransform.Size()), vectorAt(b, row), "nothing shows through a null")
 			source = w.digest
 		} else {
-			require.True(t, drawn.IsValid(row), "row %d: %s", row, details.ValueStr(row))
-			require.Equal(t, expected(t, w.image), drawn.Value(row), "row %d", row)
+			require.True(t, vectors.IsValid(row), "row %d: %s", row, details.ValueStr(row))
+			require.Equal(t, expected(t, w.image), vectorAt(b, row), "row %d", row)
 		}
 		if source == nil {
 			require.True(t, digests.IsNull(row), "row %d", row)
@@ -248,14 +283,24 @@ func requireRows(t *testing.T, b *schemas.Batch, rows ...want) {
 			require.Contains(t, details.Value(row), w.detail, "row %d", row)
 		}
 	}
-	require.Equal(t, nulls, drawn.NullN())
+	require.Equal(t, nulls, vectors.NullN())
 }
 
-func expected(t *testing.T, data []byte) []byte {
+// vectorAt is the vector of a row, in the batch's memory.
+func vectorAt(b *schemas.Batch, row int) []float32 {
+	column := schemas.Col[*array.FixedSizeList](b.Pairs(), schemas.PairVector)
+	first, last := column.ValueOffsets(row)
+	return column.ListValues().(*array.Float32).Float32Values()[first:last]
+}
+
+func expected(t testing.TB, data []byte) []float32 {
 	t.Helper()
 	im, err := pixels.Decode(data, pixels.Limits{MaxBytes: 1 << 20, MaxPixels: 1 << 20, MaxSide: 1 << 16}, false)
 	require.NoError(t, err)
-	dst := make([]byte, testTransform.Size())
-	require.NoError(t, testTransform.Apply(dst, im))
-	return dst
+	defer im.Release()
+	slot := make([]byte, testTransform.Size())
+	require.NoError(t, testTransform.Apply(slot, im))
+	vector := make([]float32, len(slot))
+	require.NoError(t, (&eye{}).See(t.Context(), slot, vector))
+	return vector
 }

@@ -28,7 +28,7 @@ func (h *held) Hold(_ *schemas.Batch, row int, digest [sha256.Size]byte, im Enco
 }
 
 // Every row whose bytes were at hand is offered, also where one fetch serves
-// several, where the same bytes come again, and where the pixels come from the cache.
+// several, where the same bytes come again, and where the image is known.
 func TestHolderIsOfferedEveryImage(t *testing.T) {
 	t.Parallel()
 	photo, graphic := jpegOf(t, 1), pngOf(t, 2)

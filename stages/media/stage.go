@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 
 	"github.com/apache/arrow/go/v15/arrow/array"
 	"golang.org/x/sync/errgroup"
@@ -21,13 +22,16 @@ var _ stages.Stage = (*Stage)(nil)
 // Name is the stage's name in rejects and logs.
 const Name = "media"
 
-// Stage gives the pairs of a batch their pixels. It starts nothing that outlives a call of Process, so there is nothing to
+// Stage shows the images of a batch to the model. It starts nothing that outlives a call of Process, so there is nothing to
 // close.
 type Stage struct {
 	cfg      Config
 	settings Settings
+	width    int // of the Seer's vectors
 	cache    *cache
-	workers  *semaphore.Weighted // images being decoded
+	places   *semaphore.Weighted // images that have a slot
+	slots    sync.Pool           // of scaled pixels
+	workers  *semaphore.Weighted // images being digested or decoded
 	canvas   *semaphore.Weighted // their pixels
 	fetches  *semaphore.Weighted // images of URLs in memory
 	paint    func(d pixels.Drawing, dst, data []byte) error
@@ -41,24 +45,31 @@ func New(cfg Config, settings Settings) (*Stage, error) {
 	if cfg.Workers == 0 {
 		cfg.Workers = runtime.GOMAXPROCS(0)
 	}
-	kept, err := newCache(cfg.CacheBytes, settings.Transform.Size())
+	width := settings.Seer.ImageWidth()
+	kept, err := newCache(cfg.CacheBytes, width, settings.Metrics)
 	if err != nil {
 		return nil, err
 	}
 	return &Stage{
 		cfg:      cfg,
 		settings: settings,
+		width:    width,
 		cache:    kept,
-		workers:  semaphore.NewWeighted(int64(cfg.Workers)),
-		canvas:   semaphore.NewWeighted(cfg.DecodePixels),
-		fetches:  semaphore.NewWeighted(int64(cfg.Fetches)),
-		paint:    pixels.Drawing.Draw,
+		places:   semaphore.NewWeighted(int64(cfg.Workers + settings.Seer.ImagesAtOnce())),
+		slots: sync.Pool{New: func() any {
+			slot := make([]byte, settings.Transform.Size())
+			return &slot
+		}},
+		workers: semaphore.NewWeighted(int64(cfg.Workers)),
+		canvas:  semaphore.NewWeighted(cfg.DecodePixels),
+		fetches: semaphore.NewWeighted(int64(cfg.Fetches)),
+		paint:   pixels.Drawing.Draw,
 	}, nil
 }
 
 // Process adds MediaFields to Pairs and drops the encoded images. A post whose pairs all failed is rejected. Pairs of deletes
-// and of posts that are rejected already stay null. It fails only with the context's error, or one of the Fetcher that is
-// not a *Failure; the batch is then as it was.
+// and of posts that are rejected already stay null. It fails only with the context's error, one of the Seer, or one of the Fetcher
+// that is not a *Failure; the batch is then as it was.
 func (s *Stage) Process(ctx context.Context, b *schemas.Batch) error {
 	if b.Pairs() == nil {
 		return errors.New("media: the batch has no table of pairs: decode comes first")
@@ -79,7 +90,7 @@ func (s *Stage) Process(ctx context.Context, b *schemas.Batch) error {
 	return nil
 }
 
-// each calls do for every job, at most limit of them at once, until one fails.
+// each calls do for every job, at most limit of them at once (or all: −1), until one fails.
 func each[J any](ctx context.Context, limit int, jobs []J, do func(context.Context, J) error) error {
 	g, jobCtx := errgroup.WithContext(ctx)
 	g.SetLimit(limit)

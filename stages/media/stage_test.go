@@ -149,71 +149,6 @@ func counted(s *Stage) *atomic.Int32 {
 	return &calls
 }
 
-func TestTheSameBytesAreDecodedOnce(t *testing.T) {
-	t.Parallel()
-	photo, cut := jpegOf(t, 1), jpegOf(t, 1)[:300]
-	fetcher := &web{pages: map[string][]byte{"a": photo, "b": photo, "cut": cut}}
-	posts := []post{
-		{pairs: []pair{{image: photo}, {url: "a"}, {url: "b"}, {url: "a"}}},
-		{pairs: []pair{{image: cut}, {url: "cut"}, {url: "cut"}, {image: photo}}},
-	}
-	rows := []want{
-		{image: photo},
-		{image: photo},
-		{image: photo},
-		{image: photo},
-		{reason: schemas.ReasonCorrupt, digest: cut},
-		{reason: schemas.ReasonCorrupt, digest: cut},
-		{reason: schemas.ReasonCorrupt, digest: cut},
-		{image: photo},
-	}
-	for name, tt := range map[string]struct {
-		cacheBytes int64
-		again      int32
-	}{"with a cache": {1 << 20, 2}, "without": {0, 4}} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newTest(t, fetcher, func(c *Config) { c.CacheBytes = tt.cacheBytes })
-			calls := counted(s)
-			requireRows(t, process(t, s, posts...), rows...)
-			require.Equal(t, int32(2), calls.Load())
-			requireRows(t, process(t, s, posts...), rows...)
-			require.Equal(t, tt.again, calls.Load())
-		})
-	}
-}
-
-func TestTheCacheIsBounded(t *testing.T) {
-	t.Parallel()
-	entry := int64(testTransform.Size() + entryBytes)
-	s := newTest(t, &web{}, func(c *Config) { c.CacheBytes = 3*entry + entry/2 })
-	calls := counted(s)
-	ask := func(seed uint8) { process(t, s, post{pairs: []pair{{image: jpegOf(t, seed)}}}) }
-	for _, seed := range []uint8{1, 2, 3, 1, 4} { // 2 is the least recently used, and goes
-		ask(seed)
-	}
-	require.Equal(t, int32(4), calls.Load())
-	require.Equal(t, 3, s.cache.entries.Len())
-	for _, seed := range []uint8{1, 3, 4} {
-		ask(seed)
-	}
-	require.Equal(t, int32(4), calls.Load())
-	ask(2)
-	require.Equal(t, int32(5), calls.Load())
-}
-
-// A batch's pixels may be written over once it is released: the cache must not share them.
-func TestTheCacheKeepsACopy(t *testing.T) {
-	t.Parallel()
-	photo := jpegOf(t, 1)
-	s := newTest(t, &web{}, nil)
-	b := batchOf(s.settings.Alloc, post{pairs: []pair{{image: photo}}})
-	require.NoError(t, s.Process(t.Context(), b))
-	memory.Set(schemas.Col[*array.FixedSizeBinary](b.Pairs(), schemas.PairPixels).Value(0), 0)
-	b.Release()
-	requireRows(t, process(t, s, post{pairs: []pair{{image: photo}}}), want{image: photo})
-}
-
 func TestOrientationIsTheBundles(t *testing.T) {
 	t.Parallel()
 	s := newTest(t, &web{}, nil)
@@ -286,6 +221,13 @@ func TestErrorsThatAreNoImagesFault(t *testing.T) {
 	}
 
 	fetcher.errs = nil
+	broken := errors.New("image.onnx: broken")
+	s.settings.Seer.(*eye).before = func(context.Context) error { return broken }
+	s.cache.known.Purge()
+	require.ErrorIs(t, s.Process(t.Context(), b), broken)
+	require.Same(t, before, b.Pairs())
+
+	s.settings.Seer.(*eye).before = nil
 	require.NoError(t, s.Process(t.Context(), b), "and may be tried again")
 	requireRows(t, b, want{image: photo}, want{reason: schemas.ReasonUnreachable}, want{reason: schemas.ReasonUnreachable}, want{reason: schemas.ReasonNoSource})
 }
@@ -474,9 +416,10 @@ func TestConfigValidate(t *testing.T) {
 		_, err := New(c, Settings{})
 		require.ErrorContains(t, err, key)
 	}
-	good := Settings{Fetcher: &web{}, Transform: testTransform, Alloc: memory.DefaultAllocator, Log: slog.New(slog.DiscardHandler)}
+	good := Settings{Fetcher: &web{}, Seer: &eye{}, Transform: testTransform, Alloc: memory.DefaultAllocator, Log: slog.New(slog.DiscardHandler)}
 	for missing, edit := range map[string]func(*Settings){
 		"Fetcher":       func(s *Settings) { s.Fetcher = nil },
+		"Seer":          func(s *Settings) { s.Seer = nil },
 		"Alloc":         func(s *Settings) { s.Alloc = nil },
 		"Log":           func(s *Settings) { s.Log = nil },
 		"0×0 pixels is": func(s *Settings) { s.Transform = pixels.Transform{} },

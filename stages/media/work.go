@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"sync"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -21,20 +20,20 @@ import (
 // digest is the SHA-256 of an encoded image.
 type digest = [sha256.Size]byte
 
-// outcome is what became of one pair. Its pixels, if any, lie in the work's buffer.
+// outcome is what became of one pair. Its vector, if any, lies in the work's buffer.
 type outcome struct {
 	state  state
 	digest digest
 	known  bool // the digest is: the image's bytes were at hand
 	failed verdict
-	same   int // row of the same image, when state is copied
+	same   int // row of the same URL, when state is copied
 }
 
 type state int
 
 const (
 	skipped state = iota // the post is a delete, or rejected
-	decoded
+	seen
 	refused
 	copied
 )
@@ -49,41 +48,39 @@ type verdict struct {
 type work struct {
 	stage    *Stage
 	batch    *schemas.Batch
-	width    int // bytes of one image's pixels
-	pixels   *memory.Buffer
+	buffer   *memory.Buffer
+	vectors  []float32 // the buffer's: what the image tower makes of each row
 	outcomes []outcome
 
 	followers map[int][]int // rows with the URL of the row that is fetched
-
-	mu    sync.Mutex
-	first map[digest]int // the row that decodes these bytes
 }
 
 func newWork(s *Stage, b *schemas.Batch) *work {
 	w := &work{
-		stage:    s,
-		batch:    b,
-		width:    s.settings.Transform.Size(),
-		pixels:   memory.NewResizableBuffer(s.settings.Alloc),
-		outcomes: make([]outcome, b.Pairs().NumRows()),
-		first:    make(map[digest]int),
-
+		stage:     s,
+		batch:     b,
+		buffer:    memory.NewResizableBuffer(s.settings.Alloc),
+		outcomes:  make([]outcome, b.Pairs().NumRows()),
 		followers: make(map[int][]int),
 	}
-	w.pixels.Resize(len(w.outcomes) * w.width)
+	w.buffer.Resize(arrow.Float32Traits.BytesRequired(len(w.outcomes) * s.width))
+	w.vectors = arrow.Float32Traits.CastFromBytes(w.buffer.Bytes())
 	return w
 }
 
-func (w *work) release() { w.pixels.Release() }
+func (w *work) release() { w.buffer.Release() }
 
-func (w *work) slot(row int) []byte { return w.pixels.Bytes()[row*w.width : (row+1)*w.width] }
+func (w *work) vector(row int) []float32 {
+	return w.vectors[row*w.stage.width : (row+1)*w.stage.width]
+}
 
-// do finds an outcome for every row. Fetching waits for others, decoding for a core: each has a limit of its own.
+// do finds an outcome for every row. Fetching waits for others, decoding for a core, seeing for the model: each has a limit
+// of its own.
 func (w *work) do(ctx context.Context) error {
 	inline, remote := w.sort()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return each(ctx, w.stage.cfg.Workers, inline, func(ctx context.Context, row int) error {
+		return each(ctx, -1, inline, func(ctx context.Context, row int) error {
 			images := schemas.Col[*array.Binary](w.batch.Pairs(), schemas.PairImage)
 			return w.read(ctx, row, Encoded{Data: images.Value(row)})
 		})
@@ -123,7 +120,7 @@ func (w *work) sort() (inline, remote []int) {
 	return inline, remote
 }
 
-// fetch holds its place until the image is decoded, so that images do not pile up in front of busy workers.
+// fetch holds its place until the image is seen, so that images do not pile up in front of busy workers.
 func (w *work) fetch(ctx context.Context, row int) error {
 	if err := w.stage.fetches.Acquire(ctx, 1); err != nil {
 		return err
@@ -142,46 +139,25 @@ func (w *work) fetch(ctx context.Context, row int) error {
 	return nil
 }
 
-// read makes pixels of an encoded image, unless its bytes were seen before.
+// read finds out what an encoded image looks like.
 func (w *work) read(ctx context.Context, row int, im Encoded) error {
 	s := w.stage
 	if err := s.workers.Acquire(ctx, 1); err != nil {
 		return err
 	}
-	defer s.workers.Release(1)
-
 	sum := sha256.Sum256(im.Data)
+	s.workers.Release(1)
 	w.hold(row, sum, im)
-	w.mu.Lock()
-	leader, seen := w.first[sum]
-	if !seen {
-		w.first[sum] = row
-	}
-	w.mu.Unlock()
-	if seen {
-		w.outcomes[row] = outcome{state: copied, same: leader}
-		return nil
-	}
-
-	w.outcomes[row] = outcome{state: decoded, digest: sum, known: true}
-	if kept, ok := s.cache.get(sum); ok {
-		if kept.pixels == nil {
-			w.refuse(row, kept.failed)
-			return nil
-		}
-		copy(w.slot(row), kept.pixels)
-		return nil
-	}
-	failed, err := s.draw(ctx, w.slot(row), im.Data, sum)
-	switch {
-	case err != nil:
+	got, err := s.cache.get(ctx, sum, func() (sight, error) { return s.see(ctx, im.Data, sum) })
+	if err != nil {
 		return err
-	case failed != verdict{}:
-		w.refuse(row, failed)
-		s.cache.putFailure(sum, w.outcomes[row].failed)
-	default:
-		s.cache.putPixels(sum, w.slot(row))
 	}
+	w.outcomes[row] = outcome{state: seen, digest: sum, known: true}
+	if got.vector == nil {
+		w.refuse(row, got.failed)
+		return nil
+	}
+	copy(w.vector(row), got.vector)
 	return nil
 }
 
@@ -197,8 +173,31 @@ func (w *work) hold(row int, sum digest, im Encoded) {
 	}
 }
 
+// see decodes an image and shows it to the model.
+func (s *Stage) see(ctx context.Context, data []byte, sum digest) (sight, error) {
+	if err := s.places.Acquire(ctx, 1); err != nil {
+		return sight{}, err
+	}
+	defer s.places.Release(1)
+	slot := s.slots.Get().(*[]byte)
+	defer s.slots.Put(slot)
+	failed, err := s.draw(ctx, *slot, data, sum)
+	if err != nil || failed != (verdict{}) {
+		return sight{failed: failed.short()}, err
+	}
+	vector := make([]float32, s.width)
+	if err := s.settings.Seer.See(ctx, *slot, vector); err != nil {
+		return sight{}, err
+	}
+	return sight{vector: vector}, nil
+}
+
 // draw decodes data and scales it into slot.
 func (s *Stage) draw(ctx context.Context, slot, data []byte, sum digest) (verdict, error) {
+	if err := s.workers.Acquire(ctx, 1); err != nil {
+		return verdict{}, err
+	}
+	defer s.workers.Release(1)
 	held, waited := int64(0), error(nil)
 	defer func() { s.canvas.Release(held) }()
 	err := s.drawSafely(slot, data, sum, func(size int64) error {
@@ -257,30 +256,29 @@ const maxDetail = 300
 
 func (w *work) refuse(row int, v verdict) {
 	w.outcomes[row].state = refused
-	w.outcomes[row].failed = verdict{v.reason, shorten(v.detail, maxDetail)}
+	w.outcomes[row].failed = v.short()
 }
 
-// share gives repeated images the outcome of their first.
+// short is v with a detail that a pair may have.
+func (v verdict) short() verdict { return verdict{v.reason, shorten(v.detail, maxDetail)} }
+
+// share gives rows of one URL the outcome of the one that was fetched.
 func (w *work) share() {
-	for row := range w.outcomes {
-		if w.outcomes[row].state != copied {
+	for row, o := range w.outcomes {
+		if o.state != copied {
 			continue
 		}
-		leader := row
-		for w.outcomes[leader].state == copied {
-			leader = w.outcomes[leader].same
-		}
-		w.outcomes[row] = w.outcomes[leader]
-		if w.outcomes[row].state == decoded {
-			copy(w.slot(row), w.slot(leader))
+		w.outcomes[row] = w.outcomes[o.same]
+		if w.outcomes[row].state == seen {
+			copy(w.vector(row), w.vector(o.same))
 		}
 	}
 }
 
 // columns returns MediaFields, filled.
 func (w *work) columns() ([]arrow.Field, []arrow.Array) {
-	alloc, t := w.stage.settings.Alloc, w.stage.settings.Transform
-	fields := schemas.MediaFields(t.Height, t.Width)
+	alloc := w.stage.settings.Alloc
+	fields := schemas.MediaFields(w.stage.width)
 
 	digests := array.NewFixedSizeBinaryBuilder(alloc, &arrow.FixedSizeBinaryType{ByteWidth: len(digest{})})
 	defer digests.Release()
@@ -301,11 +299,11 @@ func (w *work) columns() ([]arrow.Field, []arrow.Array) {
 			details.AppendNull()
 		}
 	}
-	return fields, []arrow.Array{w.pixelColumn(fields[0].Type), digests.NewArray(), reasons.NewArray(), details.NewArray()}
+	return fields, []arrow.Array{w.vectorColumn(fields[0].Type), digests.NewArray(), reasons.NewArray(), details.NewArray()}
 }
 
-// pixelColumn wraps the buffer that the images were drawn into.
-func (w *work) pixelColumn(dtype arrow.DataType) arrow.Array {
+// vectorColumn wraps the buffer that the vectors were written to.
+func (w *work) vectorColumn(dtype arrow.DataType) arrow.Array {
 	n := len(w.outcomes)
 	valid := memory.NewResizableBuffer(w.stage.settings.Alloc)
 	defer valid.Release()
@@ -313,14 +311,16 @@ func (w *work) pixelColumn(dtype arrow.DataType) arrow.Array {
 	memory.Set(valid.Bytes(), 0)
 	nulls := 0
 	for row, o := range w.outcomes {
-		if o.state == decoded {
+		if o.state == seen {
 			bitutil.SetBit(valid.Bytes(), row)
 			continue
 		}
 		nulls++
-		memory.Set(w.slot(row), 0)
+		clear(w.vector(row))
 	}
-	data := array.NewData(dtype, n, []*memory.Buffer{valid, w.pixels}, nil, nulls, 0)
+	values := array.NewData(arrow.PrimitiveTypes.Float32, len(w.vectors), []*memory.Buffer{nil, w.buffer}, nil, 0, 0)
+	defer values.Release()
+	data := array.NewData(dtype, n, []*memory.Buffer{valid}, []arrow.ArrayData{values}, nulls, 0)
 	defer data.Release()
-	return array.NewFixedSizeBinaryData(data)
+	return array.NewFixedSizeListData(data)
 }

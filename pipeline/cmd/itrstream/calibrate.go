@@ -166,7 +166,7 @@ func scoreOf(cmd *cobra.Command, m *model.Model, text string, media schemas.Medi
 	if err != nil {
 		return scores, false, nil //nolint:nilerr // counted, and reported at the end
 	}
-	got, err := m.Encode(cmd.Context(), model.Input{Texts: []string{text}, Images: [][]uint8{image}, Pairs: []model.PairRef{{}}})
+	got, err := m.Relate(cmd.Context(), text, image)
 	if err != nil {
 		return scores, false, err
 	}

@@ -175,7 +175,7 @@ func labelCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
-			got, err := m.Encode(cmd.Context(), model.Input{Texts: []string{args[1]}, Images: [][]uint8{image}, Pairs: []model.PairRef{{}}})
+			got, err := m.Relate(cmd.Context(), args[1], image)
 			if err != nil {
 				return err
 			}
