@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -36,7 +37,7 @@ func draftPart(ctx context.Context, b *bench) (err error) {
 			return err
 		}
 		b.say("drafts of %s", k.Name)
-		in := model.Input{Texts: w.texts[:agreementTexts]}
+		var in model.Input
 		files := w.files[k.Name]
 		for _, file := range files {
 			whole, drafted := make([]byte, full.Transform.Size()), make([]byte, full.Transform.Size())
@@ -49,10 +50,12 @@ func draftPart(ctx context.Context, b *bench) (err error) {
 			if bytes.Equal(whole, drafted) {
 				continue
 			}
-			at := int32(len(in.Images)) //nolint:gosec // a few dozen
-			in.Images = append(in.Images, whole, drafted)
-			for text := range int32(agreementTexts) {
-				in.Pairs = append(in.Pairs, model.PairRef{Text: text, Image: at}, model.PairRef{Text: text, Image: at + 1})
+			seen := [2][]float32{make([]float32, m.ImageWidth()), make([]float32, m.ImageWidth())}
+			if err := errors.Join(m.See(ctx, whole, seen[0]), m.See(ctx, drafted, seen[1])); err != nil {
+				return err
+			}
+			for _, text := range w.texts[:agreementTexts] {
+				in.Texts, in.Images = append(in.Texts, text, text), append(in.Images, seen[0], seen[1])
 			}
 		}
 		if len(in.Images) == 0 {
@@ -66,7 +69,7 @@ func draftPart(ctx context.Context, b *bench) (err error) {
 		b.table.add(about{
 			partOfDrafts, fmt.Sprintf("labels of %s that stay ÷ all", k.Name), "labels", goal{},
 			fmt.Sprintf("a probability moves by %.3f on average, at most by %.3f", apart.mean, apart.most),
-		}, float64(same), float64(len(in.Pairs)/2))
+		}, float64(same), float64(len(in.Texts)/2))
 		for range b.repeat {
 			var failed error
 			to := make([]byte, full.Transform.Size())
