@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	cel.dev/cel-go v0.32.0 // rules over results
+	github.com/KimMachineGun/automemlimit v1.0.1 // the container's memory limit
 	github.com/alicebob/miniredis/v2 v2.40.0 // the embedded Redis
 	github.com/apache/arrow/go/v15 v15.0.2 // the batch that flows between stages
 	github.com/cenkalti/backoff/v5 v5.0.3 // retries with backoff and jitter
@@ -66,7 +67,6 @@ require (
 	github.com/GoogleCloudPlatform/opentelemetry-operations-go/exporter/metric v0.61.0 // indirect
 	github.com/GoogleCloudPlatform/opentelemetry-operations-go/internal/resourcemapping v0.61.0 // indirect
 	github.com/JohnCGriffin/overflow v0.0.0-20211019200055-46fa312c352c // indirect
-	github.com/KimMachineGun/automemlimit v1.0.1 // indirect
 	github.com/ajstarks/svgo v0.0.0-20211024235047-1546f124cd8b // indirect
 	github.com/andybalholm/brotli v1.0.5 // indirect
 	github.com/antlr4-go/antlr/v4 v4.13.1 // indirect

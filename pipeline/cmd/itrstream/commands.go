@@ -37,7 +37,9 @@ started. Keys are set by the file, by ITRSTREAM_… variables over it
 			if err != nil {
 				return err
 			}
-			return pipeline.Run(cmd.Context(), cfg, settings(logger(cfg.Log, cmd.ErrOrStderr())))
+			log := logger(cfg.Log, cmd.ErrOrStderr())
+			pipeline.LimitMemory(cfg, log)
+			return pipeline.Run(cmd.Context(), cfg, settings(log))
 		},
 	}
 	flags.add(cmd)
