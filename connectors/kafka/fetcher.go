@@ -285,7 +285,7 @@ func (f *Fetcher) openBatch() (bool, error) {
 		case b.Transactional() && f.aborting[b.ProducerID]:
 		case b.Last < f.next:
 		default:
-			f.batch, f.records = b, b.Records(f.c.cfg.RecordMaxBytes)
+			f.batch, f.records = b, b.Records(f.c.cfg.RecordMaxBytes, f.alloc)
 			return true, nil
 		}
 		f.next = max(f.next, b.Last+1)

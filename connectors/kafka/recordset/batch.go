@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"math"
 
+	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/segmentio/kafka-go/compress"
 )
 
@@ -114,7 +115,7 @@ func (b Batch) Abort() bool {
 	if !b.Control() {
 		return false
 	}
-	rs := b.Records(1 << 10)
+	rs := b.Records(1<<10, memory.DefaultAllocator)
 	defer rs.Close()
 	r, err := rs.Next()
 	// The key is a version and a type, both int16.

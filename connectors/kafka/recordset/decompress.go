@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
 	"github.com/segmentio/kafka-go/compress"
@@ -24,7 +25,7 @@ const (
 	growStep = 1 << 20
 )
 
-func newSource(payload []byte, codec compress.Compression) source {
+func newSource(payload []byte, codec compress.Compression, alloc memory.Allocator) source {
 	in := bytes.NewReader(payload)
 	switch codec {
 	case compress.None:
@@ -34,7 +35,10 @@ func newSource(payload []byte, codec compress.Compression) source {
 		r := codec.Codec().NewReader(in)
 		return newStream(r, func() { _ = r.Close() })
 	case compress.Snappy:
-		return newStream(&snappyReader{in: payload}, func() {})
+		if len(payload) >= xerialHeader && bytes.HasPrefix(payload, xerialMagic) {
+			return newStream(&snappyReader{in: payload[xerialHeader:]}, func() {})
+		}
+		return newBlock(payload, alloc)
 	case compress.Zstd:
 		// Not kafka-go's codec: it would let a frame of a few bytes ask for
 		// gigabytes. Concurrency 1 runs without goroutines.
@@ -76,6 +80,45 @@ func (v *view) skip(n int64) error {
 }
 
 func (v *view) close() {}
+
+// block is a source over records that were unpacked as a whole.
+type block struct {
+	view
+	alloc memory.Allocator
+	buf   []byte
+}
+
+// newBlock unpacks the one bare block of snappy that librdkafka and franz-go
+// write.
+func newBlock(payload []byte, alloc memory.Allocator) source {
+	n, err := snappyLen(payload)
+	if err != nil {
+		return newStream(failing{err}, func() {})
+	}
+	b := &block{alloc: alloc, buf: alloc.Allocate(n)}
+	if b.data, err = snappy.Decode(b.buf, payload); err != nil {
+		b.close()
+		return newStream(failing{fmt.Errorf("snappy: %w", err)}, func() {})
+	}
+	return b
+}
+
+func (b *block) close() {
+	b.alloc.Free(b.buf)
+	b.buf, b.data = nil, nil
+}
+
+// snappyLen is how long a block gets.
+func snappyLen(src []byte) (int, error) {
+	n, err := snappy.DecodedLen(src)
+	if err != nil {
+		return 0, fmt.Errorf("snappy: %w", err)
+	}
+	if n > maxSnappyBlock {
+		return 0, fmt.Errorf("snappy: a block of %d bytes, %d are allowed", n, maxSnappyBlock)
+	}
+	return n, nil
+}
 
 // stream is a source over a codec: one record at a time is in memory.
 type stream struct {
@@ -130,12 +173,9 @@ var xerialMagic = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
 
 const xerialHeader = 16
 
-// snappyReader reads snappy in both of the forms that Kafka's clients write:
-// framed by xerial, or one bare block.
+// snappyReader reads what xerial frames, behind its header.
 type snappyReader struct {
 	in    []byte
-	begun bool
-	frame bool
 	block []byte // what the last block has left to read
 	buf   []byte
 }
@@ -147,12 +187,8 @@ func (s *snappyReader) Read(p []byte) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		n, err := snappy.DecodedLen(src)
-		if err != nil {
-			return 0, fmt.Errorf("snappy: %w", err)
-		}
-		if n > maxSnappyBlock {
-			return 0, fmt.Errorf("snappy: a block of %d bytes, %d are allowed", n, maxSnappyBlock)
+		if _, err := snappyLen(src); err != nil {
+			return 0, err
 		}
 		if s.buf, err = snappy.Decode(s.buf[:cap(s.buf)], src); err != nil {
 			return 0, fmt.Errorf("snappy: %w", err)
@@ -166,20 +202,8 @@ func (s *snappyReader) Read(p []byte) (int, error) {
 
 // next returns the next compressed block.
 func (s *snappyReader) next() ([]byte, error) {
-	if !s.begun {
-		s.begun = true
-		if len(s.in) >= xerialHeader && bytes.HasPrefix(s.in, xerialMagic) {
-			s.frame = true
-			s.in = s.in[xerialHeader:]
-		}
-	}
 	if len(s.in) == 0 {
 		return nil, io.EOF
-	}
-	if !s.frame {
-		src := s.in
-		s.in = nil
-		return src, nil
 	}
 	if len(s.in) < 4 {
 		return nil, io.ErrUnexpectedEOF

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/apache/arrow/go/v15/arrow/memory"
 )
 
 // Header is one header of a record. Value nil is a null value.
@@ -54,11 +56,12 @@ type source interface {
 }
 
 // Records returns a walk over the batch's records that keeps about maxBytes
-// of a record in memory, however long it is. Close it.
-func (b Batch) Records(maxBytes int) *Records {
+// of a record in memory, however long it is. What has to be unpacked as a whole
+// lies in alloc's memory. Close it.
+func (b Batch) Records(maxBytes int, alloc memory.Allocator) *Records {
 	return &Records{
 		batch: b,
-		src:   newSource(b.Raw[headerLen:], b.Compression()),
+		src:   newSource(b.Raw[headerLen:], b.Compression(), alloc),
 		max:   int64(maxBytes),
 		left:  b.count,
 		last:  b.First - 1,

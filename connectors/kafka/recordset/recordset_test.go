@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"strings"
 	"testing"
 
+	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
 	"github.com/segmentio/kafka-go/compress"
@@ -42,8 +44,14 @@ func split(tb testing.TB, set []byte) Batch {
 
 // all copies the records of a batch, and the error that ended them.
 func all(b Batch, limit int) ([]Record, error) {
-	rs := b.Records(limit)
-	defer rs.Close()
+	checked := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	rs := b.Records(limit, checked)
+	defer func() {
+		rs.Close()
+		if n := checked.CurrentAlloc(); n != 0 {
+			panic(fmt.Sprintf("%d bytes leak", n))
+		}
+	}()
 	var out []Record
 	for {
 		r, err := rs.Next()
