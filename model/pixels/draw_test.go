@@ -17,6 +17,7 @@ var transforms = []pixels.Transform{
 	{Width: 30, Height: 40, Filter: pixels.Bicubic},
 	{Width: 200, Height: 2},
 	{Width: 16, Height: 12, Filter: pixels.Bicubic, Fit: pixels.CropCentre, ShortestEdge: 20},
+	{Width: 4, Height: 4, Fit: pixels.CropCentre, ShortestEdge: 40}, // leaves many rows unread
 }
 
 // sameDrawing compares Draw with Decode and Apply.
