@@ -209,7 +209,7 @@ func (f *Fetcher) collect(rows *rows, cut int64) int64 {
 			// One allocation for most batches: growing by doubling copies
 			// megabytes. The first record stands for those that follow.
 			expect := min(f.lim.MaxBytes, f.lim.MaxRows*len(r.Value)*5/4, len(f.rest)+len(f.batch.Raw))
-			rows.value.ReserveData(max(expect, len(r.Value)))
+			rows.value.reserve(max(expect, len(r.Value)))
 		}
 		rows.append(r)
 		size += n
@@ -395,24 +395,29 @@ type rows struct {
 	offset  *array.Int64Builder
 	time    *array.TimestampBuilder
 	key     *array.BinaryBuilder
-	value   *array.BinaryBuilder
+	value   *valueColumn
 	headers *array.ListBuilder
 	header  *array.StructBuilder
 	hkey    *array.StringBuilder
 	hvalue  *array.BinaryBuilder
 }
 
-var recordSchema = arrow.NewSchema(schemas.RecordFields(), nil)
+var (
+	recordSchema = arrow.NewSchema(schemas.RecordFields(), nil)
+	valueField   = recordSchema.FieldIndices(schemas.RecordValue)[0]
+	// otherSchema is that of all columns but the values'.
+	otherSchema = arrow.NewSchema(slices.Delete(schemas.RecordFields(), valueField, valueField+1), nil)
+)
 
 func newRows(alloc memory.Allocator) *rows {
-	b := array.NewRecordBuilder(alloc, recordSchema)
+	b := array.NewRecordBuilder(alloc, otherSchema)
 	r := &rows{
 		builder: b,
 		offset:  b.Field(0).(*array.Int64Builder),
 		time:    b.Field(1).(*array.TimestampBuilder),
 		key:     b.Field(2).(*array.BinaryBuilder),
-		value:   b.Field(3).(*array.BinaryBuilder),
-		headers: b.Field(4).(*array.ListBuilder),
+		value:   newValueColumn(alloc),
+		headers: b.Field(3).(*array.ListBuilder),
 	}
 	r.header = r.headers.ValueBuilder().(*array.StructBuilder)
 	r.hkey = r.header.FieldBuilder(0).(*array.StringBuilder)
@@ -425,7 +430,7 @@ func (r *rows) append(rec recordset.Record) {
 	r.offset.Append(rec.Offset)
 	r.time.Append(arrow.Timestamp(rec.Time))
 	appendBytes(r.key, rec.Key)
-	appendBytes(r.value, rec.Value)
+	r.value.append(rec.Value)
 	r.headers.Append(true)
 	for _, h := range rec.Headers {
 		r.header.Append(true)
@@ -442,6 +447,15 @@ func appendBytes(b *array.BinaryBuilder, v []byte) {
 	b.Append(v)
 }
 
-func (r *rows) record() arrow.Record { return r.builder.NewRecord() }
+func (r *rows) record() arrow.Record {
+	others := r.builder.NewRecord()
+	defer others.Release()
+	values := r.value.array()
+	defer values.Release()
+	return array.NewRecord(recordSchema, slices.Insert(slices.Clone(others.Columns()), valueField, values), int64(r.n))
+}
 
-func (r *rows) release() { r.builder.Release() }
+func (r *rows) release() {
+	r.builder.Release()
+	r.value.release()
+}
