@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,7 +24,7 @@ func reportCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return writePages(pages, tables)
+			return errors.Join(writePages(pages, tables), drawPages(filepath.Join(pages, "pipeline/docs/performance"), results, tables))
 		},
 	}
 	cmd.Flags().StringVar(&results, "results", "pipeline/bench/results", "`folder` with the figures as JSON")
@@ -57,6 +58,7 @@ var blocks = map[string]func([]*table) string{
 	"lines":    linesBlock,
 	"capacity": capacityBlock,
 	"folds":    foldsBlock,
+	"growth":   growthBlock,
 }
 
 // reportPages are the pages with figures, from the root of the sources.
@@ -81,6 +83,54 @@ func writePages(root string, tables []*table) error {
 		}
 	}
 	return nil
+}
+
+// drawPages puts the plots and the flame graphs of all machines beside the pages.
+func drawPages(to, results string, tables []*table) error {
+	if err := drawGrowth(to, tables); err != nil {
+		return err
+	}
+	for _, t := range tables {
+		if t.Profile == nil {
+			continue
+		}
+		drawn, err := os.ReadFile(filepath.Join(results, flameFile(t.Hardware))) //nolint:gosec // the user's own choice
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(to, flameFile(t.Hardware)), drawn, 0o644); err != nil { //nolint:gosec // for everybody
+			return err
+		}
+	}
+	return nil
+}
+
+// growthBlock shows the plots that there are figures for.
+func growthBlock(tables []*table) string {
+	var out strings.Builder
+	for _, f := range growthFigures {
+		if f.measured(tables) {
+			fmt.Fprintf(&out, "![%s](performance/growth-%s.svg)\n\n", f.title, f.file)
+		}
+	}
+	if out.Len() == 0 {
+		return notYet
+	}
+	return out.String()
+}
+
+// measured tells whether there is anything to draw.
+func (f figure) measured(tables []*table) bool {
+	for _, t := range tables {
+		for _, c := range f.curves {
+			for _, unit := range f.units {
+				if t.growth(c.what, unit) != nil {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // fillPage replaces what stands between the lines <!-- bench:NAME --> and
