@@ -160,25 +160,35 @@ func (s *Store) Fold(ctx context.Context, r cluster.FoldRequest) (cluster.FoldRe
 	return reply, f.check("fold")
 }
 
+// Rows implements cluster.CentroidStore.
+func (s *Store) Rows(ctx context.Context, ids []string) ([][]byte, error) {
+	return s.values(ctx, "read centroids", rows, ids)
+}
+
 // Slots implements cluster.CentroidStore.
 func (s *Store) Slots(ctx context.Context, slots []int) ([][]byte, error) {
-	if len(slots) == 0 {
-		return nil, nil
-	}
 	names := make([]string, len(slots))
 	for i, n := range slots {
 		names[i] = strconv.Itoa(n)
 	}
-	raw, err := s.client.rdb.HMGet(ctx, s.keys[sample], names...).Result()
+	return s.values(ctx, "read the sample", sample, names)
+}
+
+// values reads fields of a hash.
+func (s *Store) values(ctx context.Context, what string, key int, names []string) ([][]byte, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	raw, err := s.client.rdb.HMGet(ctx, s.keys[key], names...).Result()
 	if err != nil {
-		return nil, s.client.classify("read the sample", err)
+		return nil, s.client.classify(what, err)
 	}
 	f := fields{raw: raw}
-	values := make([][]byte, 0, len(slots))
-	for range slots {
+	values := make([][]byte, 0, len(names))
+	for range names {
 		values = append(values, f.bytes())
 	}
-	return values, f.check("read the sample")
+	return values, f.check(what)
 }
 
 // Lease implements cluster.CentroidStore.

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -62,7 +63,9 @@ type fold struct {
 	as []assignment
 	// deleted posts leave the centroids that name them.
 	deleted deleted
-	done    *record
+	// told says that a refused fold has just told what the store holds.
+	told bool
+	done *record
 }
 
 // try makes one attempt. It returns nil with f.done unset when something has
@@ -90,6 +93,9 @@ func (f *fold) try(ctx context.Context) error {
 	if set = f.stage.set.Load(); !set.usable(f.claim.incarnation) {
 		return nil
 	}
+	if set, err = f.readFirst(ctx, set); err != nil || set.stale {
+		return err
+	}
 	f.assign(set)
 	p, err := f.plan(set)
 	if err != nil {
@@ -114,6 +120,41 @@ func (f *fold) try(ctx context.Context) error {
 		}
 	}
 	return f.settle(set, p, reply)
+}
+
+// readFirst reads the centroids that the batch moves where other processes move
+// them, too: their tags would hardly be the expected ones, and to be told so by
+// a refused fold costs twice as much.
+func (f *fold) readFirst(ctx context.Context, set *centroids) (*centroids, error) {
+	told := f.told
+	f.told = false
+	if told || set.whole || set.sampling() {
+		return set, nil
+	}
+	var ids []string
+	for _, a := range f.as {
+		if set.row(a.cluster) != nil {
+			ids = append(ids, a.cluster)
+		}
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	values, err := f.stage.settings.Store.Rows(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read centroids: %w", err)
+	}
+	var differ []Current
+	for i, v := range values {
+		if tag := set.row(ids[i]).tag; !bytes.HasPrefix(v, tag[:]) {
+			differ = append(differ, Current{Kind: KindCentroid, ID: ids[i], Value: v})
+		}
+	}
+	next, err := set.corrected(differ, f.stage.settings.Dim)
+	if err != nil {
+		return nil, err
+	}
+	f.stage.set.Store(next)
+	return next, nil
 }
 
 // assign gives a centroid to the pairs that have none, or one that is gone.
@@ -284,6 +325,7 @@ func (f *fold) settle(set *centroids, p *plan, reply FoldReply) error {
 			return err
 		}
 		s.set.Store(next)
+		f.told = true
 		return nil
 	case FoldWait:
 		s.doubt()

@@ -77,6 +77,14 @@ func (g *gated) Fold(ctx context.Context, r cluster.FoldRequest) (cluster.FoldRe
 	})
 }
 
+func (g *gated) Rows(ctx context.Context, ids []string) ([][]byte, error) {
+	return through(ctx, g, func() [][]byte {
+		g.w.hit("read first")
+		values, _ := g.w.store.Rows(ctx, ids)
+		return values
+	})
+}
+
 func (g *gated) Slots(ctx context.Context, slots []int) ([][]byte, error) {
 	return through(ctx, g, func() [][]byte {
 		values, _ := g.w.store.Slots(ctx, slots)

@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"context"
 	"math"
 	"testing"
 
@@ -59,6 +60,42 @@ func nearestID(t *testing.T, store cluster.CentroidStore, x []float32) (id strin
 		}
 	}
 	return id, squared
+}
+
+// refusals counts the folds that a store refuses.
+type refusals struct {
+	cluster.CentroidStore
+	n int
+}
+
+func (r *refusals) Fold(ctx context.Context, q cluster.FoldRequest) (cluster.FoldReply, error) {
+	reply, err := r.CentroidStore.Fold(ctx, q)
+	if reply.Status == cluster.FoldConflict {
+		r.n++
+	}
+	return reply, err
+}
+
+// TestOthersAreReadFirst has two workers move the same centroids in turn. Once
+// they know of each other, their folds are no longer refused.
+func TestOthersAreReadFirst(t *testing.T) {
+	t.Parallel()
+	store := &refusals{CentroidStore: clustertest.NewMemory(fixedNow)}
+	m := clustertest.NewMixture(8, dim, 0.02, 1)
+	one := newWorker(t, smallConfig(), store, 0)
+	for i := range 80 {
+		one.fold(partition(0), m.Draw(i%8))
+	}
+	require.Zero(t, store.n, "alone")
+	other := newWorker(t, smallConfig(), store, 1)
+	for range 10 {
+		other.fold(partition(1), m.Draw(3), m.Draw(4))
+		one.fold(partition(0), m.Draw(4), m.Draw(3))
+	}
+	require.Equal(t, 2, store.n, "each meets the other once")
+	st, err := one.stage.Totals(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, uint64(80+10*4), st.Count)
 }
 
 // TestNewbornIsSeen has one worker start a centroid. The other notices with

@@ -34,6 +34,8 @@ type CentroidStore interface {
 	// Fold checks, in this order: the incarnation, the token, the cursor, a
 	// freeze of the sample, every tag. If all agree it applies everything.
 	Fold(ctx context.Context, r FoldRequest) (FoldReply, error)
+	// Rows reads centroids; nil where there is none.
+	Rows(ctx context.Context, ids []string) ([][]byte, error)
 	// Slots reads slots of the sample; nil where there is none.
 	Slots(ctx context.Context, slots []int) ([][]byte, error)
 	// Lease lets one holder make the first centroids, until the lease ends

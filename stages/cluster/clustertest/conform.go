@@ -57,7 +57,7 @@ func answerOf(reply any, err error) answer {
 func (d *duel) step(ctx context.Context) (want, got answer) {
 	both := func(f func(s cluster.CentroidStore) answer) (answer, answer) { return f(d.want), f(d.got) }
 	p := schemas.Partition{Topic: "posts", ID: int32(d.random.IntN(2))}
-	switch n := d.random.IntN(22); {
+	switch n := d.random.IntN(23); {
 	case n == 20:
 		want, got = both(func(s cluster.CentroidStore) answer { return answerOf(s.Snapshot(ctx)) })
 		if kept := want.reply.(cluster.Snapshot); kept.Incarnation != "" {
@@ -71,6 +71,8 @@ func (d *duel) step(ctx context.Context) (want, got answer) {
 		r := cluster.RestoreRequest{Replace: d.incarnation(), Snapshot: d.kept[d.random.IntN(len(d.kept))]}
 		r.Snapshot.Incarnation = d.name()
 		return both(func(s cluster.CentroidStore) answer { return answerOf(s.Restore(ctx, r)) })
+	case n == 22:
+		return both(func(s cluster.CentroidStore) answer { return answerOf(s.Rows(ctx, []string{"d", "a", "c"})) })
 	case n < 2:
 		r := cluster.ClaimRequest{
 			Partition: p, Incarnation: d.name(), Base: int64(d.random.IntN(8)) - 1,

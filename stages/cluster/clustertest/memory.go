@@ -196,6 +196,17 @@ func (m *Memory) of(k cluster.Kind) map[string][]byte {
 
 func tagOf(value []byte) []byte { return value[:min(cluster.TagSize, len(value))] }
 
+// Rows implements cluster.CentroidStore.
+func (m *Memory) Rows(_ context.Context, ids []string) ([][]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	values := make([][]byte, len(ids))
+	for i, id := range ids {
+		values[i] = m.st.rows[id]
+	}
+	return values, nil
+}
+
 // Slots implements cluster.CentroidStore.
 func (m *Memory) Slots(_ context.Context, slots []int) ([][]byte, error) {
 	m.mu.Lock()
