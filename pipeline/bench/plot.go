@@ -127,7 +127,7 @@ func (f figure) panel(unit string, tables []*table) (*plot.Plot, error) {
 	p := plot.New()
 	p.X.Label.Text, p.Y.Label.Text = f.x, unit
 	p.X.Scale, p.Y.Min = plot.LogScale{}, 0
-	p.Legend.Top = true
+	p.Legend.Top, p.Legend.Left = true, true
 	p.Add(plotter.NewGrid())
 	var ticks plot.ConstantTicks
 	drawn := 0
@@ -152,7 +152,7 @@ func (f figure) panel(unit string, tables []*table) (*plot.Plot, error) {
 				p.Legend.Add(name, line, dots)
 			}
 			for _, at := range points {
-				p.Y.Max = max(p.Y.Max, 1.1*at.Y)
+				p.Y.Max = max(p.Y.Max, 1.4*at.Y) // below the legend
 				ticks = append(ticks, plot.Tick{Value: at.X, Label: fmt.Sprintf("%.0f", at.X)})
 			}
 			drawn++

@@ -2,7 +2,7 @@
 // centroids so that each pair of each offset counts exactly once, whatever
 // crashes.
 //
-// Changing the distance? Read nearest, then invariant 3 of the pipeline.
+// Changing the distance? Read internal/vectors, then invariant 3 of the pipeline.
 // Changing how centroids move, die or are born? Read row.fold and newborn.
 // Changing what is stored? Read CentroidStore, row.go, then connectors/redis;
 // clustertest holds the store that specifies the others.
