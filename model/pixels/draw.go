@@ -28,8 +28,8 @@ type Drawing struct {
 const CanDraft = turbo.Version != ""
 
 // Draw writes the tensor of an image file to dst, which must be Transform.Size bytes long: without Draft, the pixels and errors
-// are those of Decode and Transform.Apply, but a JPEG that libjpeg-turbo decodes, and that need not be turned, is scaled row by row and never
-// in memory as a whole. After an error dst holds anything.
+// are those of Decode and Transform.Apply, but a JPEG that libjpeg-turbo decodes, and that need not be turned, is scaled row by
+// row and never in memory as a whole. After an error dst holds anything.
 func (d Drawing) Draw(dst, data []byte) error {
 	f, err := formatOf(data, d.Limits)
 	if err != nil {
