@@ -20,6 +20,7 @@ import (
 	"github.com/itrstream/itrstream/connectors/kafka/kafkatest"
 	"github.com/itrstream/itrstream/connectors/redis/redistest"
 	"github.com/itrstream/itrstream/pipeline"
+	"github.com/itrstream/itrstream/pipeline/arena/arenatest"
 	"github.com/itrstream/itrstream/pipeline/config"
 	"github.com/itrstream/itrstream/pipeline/oracle"
 	"github.com/itrstream/itrstream/schemas"
@@ -224,7 +225,7 @@ func redisDump(t *testing.T, addr string) string {
 func startWith(t *testing.T, cfg config.Config, log *slog.Logger) *worker {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	w := &worker{stop: stop, done: make(chan error, 1), alloc: memory.NewCheckedAllocator(memory.NewGoAllocator())}
+	w := &worker{stop: stop, done: make(chan error, 1), alloc: memory.NewCheckedAllocator(arenatest.Spoiler{Below: memory.NewGoAllocator()})}
 	go func() { w.done <- pipeline.Run(ctx, cfg, pipeline.Settings{Log: log, Now: time.Now, Alloc: w.alloc}) }()
 	return w
 }

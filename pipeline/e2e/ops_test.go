@@ -22,6 +22,7 @@ import (
 	embeddedredis "github.com/itrstream/itrstream/connectors/redis/embedded"
 	"github.com/itrstream/itrstream/connectors/redis/redistest"
 	"github.com/itrstream/itrstream/pipeline"
+	"github.com/itrstream/itrstream/pipeline/arena/arenatest"
 	"github.com/itrstream/itrstream/pipeline/config"
 	"github.com/itrstream/itrstream/pipeline/oracle"
 	"github.com/itrstream/itrstream/stages"
@@ -58,7 +59,7 @@ func startObserved(ctx context.Context, t *testing.T, cfg config.Config) *observ
 	t.Helper()
 	ctx, stop := context.WithCancel(ctx)
 	o := &observed{log: &logged{}, worker: &worker{
-		stop: stop, done: make(chan error, 1), alloc: memory.NewCheckedAllocator(memory.NewGoAllocator()),
+		stop: stop, done: make(chan error, 1), alloc: memory.NewCheckedAllocator(arenatest.Spoiler{Below: memory.NewGoAllocator()}),
 	}}
 	t.Cleanup(func() {
 		stop()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/itrstream/itrstream/connectors/kafka"
 	"github.com/itrstream/itrstream/pipeline"
+	"github.com/itrstream/itrstream/pipeline/arena/arenatest"
 	"github.com/itrstream/itrstream/pipeline/config"
 )
 
@@ -64,7 +65,7 @@ type worker struct {
 func start(t testing.TB, cfg config.Config) *worker {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	w := &worker{stop: stop, done: make(chan error, 1), alloc: memory.NewCheckedAllocator(memory.NewGoAllocator())}
+	w := &worker{stop: stop, done: make(chan error, 1), alloc: memory.NewCheckedAllocator(arenatest.Spoiler{Below: memory.NewGoAllocator()})}
 	level := slog.LevelWarn
 	if os.Getenv("ITRSTREAM_LOG_LEVEL") == "info" {
 		level = slog.LevelInfo
