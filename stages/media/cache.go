@@ -32,7 +32,7 @@ type making struct {
 }
 
 // entryBytes is about what a sight takes beside its vector.
-const entryBytes = 512
+const entryBytes = 576
 
 // newCache makes room for vectors of a width in so many bytes.
 func newCache(bytes int64, width int, m *Metrics) (*cache, error) {
