@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,6 +88,43 @@ func TestEachRowBecomesOneOutcome(t *testing.T) {
 	require.Contains(t, dead.Headers, kafka.Header{Key: schemas.HeaderSourceOffset, Value: []byte("12")})
 
 	require.Equal(t, "k1", string(got["clusters"][0].Key))
+}
+
+// Records share pieces of memory, and none holds another's bytes.
+func TestRecordsOfALargeBatch(t *testing.T) {
+	t.Parallel()
+	alloc := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	defer alloc.AssertSize(t, 0)
+	var records []schematest.Record
+	var posts []string
+	for row := range 200 {
+		text, err := json.Marshal(strings.Repeat("\x01fog ", 1<<(row%14))) // up to three pieces long
+		require.NoError(t, err)
+		records = append(records, schematest.Record{Offset: int64(row), Key: fmt.Appendf(nil, "key-%d", row), Value: []byte("v")})
+		posts = append(posts, fmt.Sprintf(`{"post_op":"create","post_id":"p%d","post_text":%s,"post_langs":["en"]}`, row, text))
+	}
+	b := schematest.NewBatch(t, alloc, records...)
+	defer b.Release()
+	schematest.AddPosts(t, alloc, b, schemas.PostFields(), posts...)
+	b.SetPairs(schematest.Rows(t, alloc, schemas.PairFields()))
+
+	e := &emitter{meta: schemas.ResultMeta{KafkaCluster: "c"}, privacy: private(t), now: func() time.Time { return schematest.Start }}
+	out, err := e.records(b, nil, newJourney(t.Context(), nil, b))
+	require.NoError(t, err)
+	require.Len(t, out, len(records))
+	for row, r := range out {
+		want := schemas.ResultAt(b, row, e.meta, schematest.Start)
+		value, err := schemas.Encode(want)
+		require.NoError(t, err)
+		require.Equal(t, string(value), string(r.Value))
+		require.Equal(t, want.PostID, string(r.Key))
+		require.Equal(t, []kafka.Header{
+			{Key: schemas.HeaderResultID, Value: []byte(want.ResultID)}, {Key: schemas.HeaderInputKey, Value: fmt.Appendf(nil, "key-%d", row)},
+		}, r.Headers)
+		require.Len(t, r.Value, cap(r.Value), "who appends to it writes into the next")
+		require.Len(t, r.Key, cap(r.Key))
+		require.Len(t, r.Headers, cap(r.Headers))
+	}
 }
 
 // Whatever headers the input came with, all of them may be cut, and none of
