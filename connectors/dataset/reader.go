@@ -22,7 +22,9 @@ type Reader struct {
 	leaves map[string][]int // Parquet's columns of each of ours
 }
 
-// NewReader reads the shard in r. Close closes r where it can be closed.
+// NewReader reads the shard in r. Close closes r where it can be closed. The
+// garbage collector must be what frees alloc's memory, for arrow's Parquet reader hands
+// out values of pages that it has released.
 func NewReader(r parquet.ReaderAtSeeker, alloc memory.Allocator) (_ *Reader, err error) {
 	defer func() {
 		if err != nil {

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/apache/arrow/go/v15/arrow/memory"
+
 	"github.com/itrstream/itrstream/connectors/dataset"
 	"github.com/itrstream/itrstream/pipeline/collector"
 	"github.com/itrstream/itrstream/pipeline/config"
@@ -47,7 +49,7 @@ func address(dir string) string {
 
 // run collects what the pipeline has selected.
 func (c *collection) run(ctx context.Context, cfg config.Config, o Options) (Collected, error) {
-	s := collector.Settings{Log: o.Settings.Log, Now: o.Settings.Now, Alloc: o.Settings.Alloc, Version: o.Settings.Version, UntilIdle: true}
+	s := collector.Settings{Log: o.Settings.Log, Now: o.Settings.Now, Alloc: memory.DefaultAllocator, Version: o.Settings.Version, UntilIdle: true}
 	if err := collector.Run(ctx, cfg, s); err != nil {
 		return Collected{}, fmt.Errorf("collecting: %w", err)
 	}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/apache/arrow/go/v15/arrow/memory"
+
 	"github.com/itrstream/itrstream/connectors/dataset"
 	"github.com/itrstream/itrstream/connectors/dataset/bucket"
 	"github.com/itrstream/itrstream/connectors/dataset/images"
@@ -160,7 +162,7 @@ func (e *Erasure) find(ctx context.Context, r *Receipt) error {
 }
 
 func (e *Erasure) shard(ctx context.Context, path string, r *Receipt) error {
-	shard, err := e.folder.Shard(ctx, path, e.set.Alloc)
+	shard, err := e.folder.Shard(ctx, path, memory.DefaultAllocator)
 	if err != nil {
 		return err
 	}
