@@ -38,10 +38,11 @@ func Filled(ctx context.Context, centres [][]float32) (cluster.Snapshot, error) 
 // full installs them.
 func bootstrapped(ctx context.Context, centres [][]float32) (cluster.Snapshot, error) {
 	dim, n := len(centres[0]), int64(len(centres))
-	store := NewMemory(time.Now)
+	now := func() time.Time { return time.Unix(0, 0) }
+	store := NewMemory(now)
 	c := cluster.DefaultConfig()
 	c.K, c.Bootstrap = len(centres), len(centres)
-	s, err := cluster.New(c, cluster.Settings{Store: store, Dim: dim, Now: time.Now})
+	s, err := cluster.New(c, cluster.Settings{Store: store, Dim: dim, Now: now})
 	if err != nil {
 		return cluster.Snapshot{}, err
 	}
