@@ -67,7 +67,8 @@ func draftPart(ctx context.Context, b *bench) (err error) {
 		}
 		same, apart := agree(out.Scores)
 		b.table.add(about{
-			partOfDrafts, fmt.Sprintf("labels of %s that stay ÷ all", k.Name), "labels", goal{},
+			partOfDrafts, fmt.Sprintf("labels of %s that stay ÷ all", k.Name), "labels",
+			goal{},
 			fmt.Sprintf("a probability moves by %.3f on average, at most by %.3f", apart.mean, apart.most),
 		}, float64(same), float64(len(in.Texts)/2))
 		for range b.repeat {
