@@ -74,6 +74,10 @@ func newWriter(s stream, photos string) (*writer, error) {
 	return w, err
 }
 
+// differentTexts are more than a run labels: what a model has made of a text
+// is kept for the next.
+const differentTexts = 1 << 14
+
 // sentences are the demo's words, cut anew at the lengths of tweets.
 func sentences() ([]string, error) {
 	posts, err := assets.Posts()
@@ -88,7 +92,7 @@ func sentences() ([]string, error) {
 		}
 	}
 	random := newRandom(3, 3)
-	out := make([]string, 4096)
+	out := make([]string, differentTexts)
 	for i := range out {
 		n := 6 + random.IntN(30)
 		at := random.IntN(len(words) - n)
