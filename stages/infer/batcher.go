@@ -39,8 +39,10 @@ func (s *Stage) join() {
 	for {
 		if len(rest.rows) > 0 && (open == nil || open.rows < s.cfg.MaxBatch) {
 			if open == nil {
-				open, ripe = &run{}, false
-				timer.Reset(s.cfg.MaxWait)
+				open, ripe = &run{}, s.cfg.MaxWait == 0
+				if !ripe {
+					timer.Reset(s.cfg.MaxWait)
+				}
 			}
 			taken := min(len(rest.rows), s.cfg.MaxBatch-open.rows)
 			open.parts = append(open.parts, part{rest.job, rest.rows[:taken]})

@@ -15,8 +15,9 @@ import (
 type Config struct {
 	// MaxBatch is the most pairs that share a run of the text tower and the head.
 	MaxBatch int `mapstructure:"max_batch"`
-	// MaxWait is how long the first pair of a run waits for others. While every
-	// run is taken, later pairs join anyway.
+	// MaxWait is how long the first pair of a run waits for others though a run
+	// is free; 0: not at all. While every run is taken, later pairs join anyway, so that
+	// runs are as large as the load makes them.
 	MaxWait time.Duration `mapstructure:"max_wait"`
 	// Runs is how many runs may be under way at once. How many cores they keep
 	// busy is the model's setting.
@@ -25,7 +26,7 @@ type Config struct {
 
 // DefaultConfig fits a few cores without a GPU.
 func DefaultConfig() Config {
-	return Config{MaxBatch: 32, MaxWait: 5 * time.Millisecond, Runs: 2}
+	return Config{MaxBatch: 32, Runs: 2}
 }
 
 // Validate reports every fault.
