@@ -3,11 +3,15 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/itrstream/itrstream/connectors/kafka"
 )
 
 const growthName = "7 growth"
+
+// growthSpan is how long each of very many is measured.
+const growthSpan = 5 * time.Second
 
 // growthPart lets one thing grow at a time, with a model that costs next to
 // nothing, so that it is the pipeline that shows; photos, too, where it is not
@@ -63,7 +67,7 @@ func growthPart(ctx context.Context, b *bench) error {
 			if err := b.grow(ctx, row.what, row.values, func(v int) (figures, error) {
 				name, workers, extra := row.set(v)
 				worker := b.ours(kafka.ExactlyOnce, append(extra, "model.bundle=model/testdata/tiny-bundle")...)
-				worker.processes = workers
+				worker.processes, worker.span = workers, min(b.span, growthSpan)
 				if row.what == "clusters" {
 					worker.warm = v // until there are centroids
 				}
