@@ -35,6 +35,7 @@ func stubPart(ctx context.Context, b *bench) error {
 			b.ours(kafka.AtLeastOnce, largeBatches...), b.ours(kafka.ExactlyOnce, largeBatches...),
 			b.peer("stub", 1, "--stub"), b.peer("stub-two", 2, "--stub"), b.goPeer(),
 		} {
+			w.span = b.span / 2
 			var err error
 			if got[w.name], err = b.drain(ctx, w, topic, n); err != nil {
 				return err

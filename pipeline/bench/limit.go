@@ -24,7 +24,7 @@ const (
 
 // limit measures the limit in a process of its own.
 func (b *bench) limit(ctx context.Context, what string, s stream) (figures, error) {
-	return b.limitOf(ctx, b.bundle, what, s, b.span)
+	return b.limitOf(ctx, b.bundle, what, s, b.span/2)
 }
 
 func (b *bench) limitOf(ctx context.Context, bundle, what string, s stream, span time.Duration) (figures, error) {
@@ -129,7 +129,7 @@ func (b *bench) fullSizePart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s, span := streamOf(small), 4*b.span
+	s, span := streamOf(small), 3*b.span
 	n := 12 * int(span.Seconds()) * b.table.Hardware.Cores
 	const topic = "limit-full-size"
 	if err := b.fill(ctx, topic, s, n); err != nil {
