@@ -177,7 +177,7 @@ func (p *partition) collect(ctx, work context.Context, activity *ops.Activity) e
 			<-ctx.Done()
 		}
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // the end that was asked for
+			return nil
 		}
 		if p.now().Sub(p.swept) > sweepEvery {
 			if err := stages.Usual.Retry(ctx, p.log, "sweeping", func() error { return p.sweep(ctx) }); err != nil {
