@@ -27,11 +27,30 @@ type tokens struct {
 
 func (t tokens) count() int { return t.last - t.first }
 
-// readTexts fills s.vectors. The text tower runs once for texts that it cannot
-// tell apart, and not at all for those that are remembered.
-func (m *Model) readTexts(ctx context.Context, ticket uint64, texts []string, s *scratch) error {
+// Read has the text tower read texts ahead of the Encode that asks for them,
+// which then finds them remembered. Without room to remember any (Options.CacheBytes), it does
+// nothing.
+func (m *Model) Read(ctx context.Context, texts []string) error {
+	if m.remembered == nil {
+		return nil
+	}
+	s := m.takeScratch()
+	defer m.giveScratch(s)
 	m.tokenize(texts, s)
 	m.metrics.texts(len(texts), len(s.unread))
+	return m.readUnread(ctx, m.slots.ticket(), s)
+}
+
+// readTexts fills s.vectors.
+func (m *Model) readTexts(ctx context.Context, ticket uint64, texts []string, s *scratch) error {
+	m.tokenize(texts, s)
+	m.metrics.texts(len(s.unread), len(s.unread)) // Read has counted those that it found
+	return m.readUnread(ctx, ticket, s)
+}
+
+// readUnread fills s.vectors. The text tower runs once for texts that it cannot
+// tell apart, and not at all for those that are remembered.
+func (m *Model) readUnread(ctx context.Context, ticket uint64, s *scratch) error {
 	width := m.manifest.Text.Width
 	s.text = sized(s.text, len(s.unread)*width)
 	if err := m.runTextTower(ctx, ticket, s); err != nil {

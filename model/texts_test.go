@@ -63,6 +63,7 @@ func TestTextsAreReadOnce(t *testing.T) {
 			in.Images = append(in.Images, image)
 		}
 		before := c.runs.Load()
+		require.NoError(t, m.Read(t.Context(), texts))
 		_, err := m.Encode(t.Context(), in)
 		require.NoError(t, err)
 		require.Equal(t, read, int(c.runs.Load()-before), "%q", texts)

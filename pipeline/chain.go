@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/itrstream/itrstream/schemas"
 	"github.com/itrstream/itrstream/stages"
 	"github.com/itrstream/itrstream/stages/cluster"
+	"github.com/itrstream/itrstream/stages/infer"
 )
 
 // errRedo ends a chain that is to be built again from a new claim.
@@ -308,8 +310,30 @@ type leg struct {
 
 func (c *chain) mediaLeg() leg {
 	return leg{
-		stageMedia, c.media, func(t *schemas.Timings) *time.Duration { return &t.Media }, (*flight).see, (*flight).seen,
+		stageMedia, ahead{c.media, c.infer}, func(t *schemas.Timings) *time.Duration { return &t.Media }, (*flight).see, (*flight).seen,
 	}
+}
+
+// ahead is a stage beside which a batch's texts are read: the text tower needs
+// nothing of what media finds.
+type ahead struct {
+	stages.Stage
+	infer *infer.Stage
+}
+
+// Process implements stages.Stage.
+func (a ahead) Process(ctx context.Context, b *schemas.Batch) error {
+	read := a.infer.Ahead(b)
+	reads, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	var reading sync.WaitGroup
+	reading.Go(func() { read(reads) })
+	err := a.Stage.Process(ctx, b)
+	if err != nil {
+		giveUp()
+	}
+	reading.Wait()
+	return err
 }
 
 func (c *chain) inferLeg() leg {

@@ -136,7 +136,7 @@ func inputOf(parts []part, rows int) model.Input {
 	in := model.Input{Texts: make([]string, 0, rows), Images: make([][]float32, 0, rows)}
 	for _, p := range parts {
 		for _, row := range p.rows {
-			in.Texts = append(in.Texts, p.job.textAt(row))
+			in.Texts = append(in.Texts, textAt(p.job.text, int(p.job.postOf.Value(row))))
 			in.Images = append(in.Images, p.job.imageAt(row))
 		}
 	}

@@ -47,6 +47,8 @@ type still struct{ out model.Output }
 
 func (still) Dim() int { return 768 }
 
+func (still) Read(context.Context, []string) error { return nil }
+
 func (s still) Encode(_ context.Context, in model.Input) (model.Output, error) {
 	n := len(in.Texts)
 	return model.Output{Scores: s.out.Scores[:n*schemas.Relations], Similarity: s.out.Similarity[:n], Embedding: s.out.Embedding[:n*768]}, nil

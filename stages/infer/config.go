@@ -49,6 +49,8 @@ func (c Config) Validate() error {
 // for good. Calls may be concurrent.
 type Encoder interface {
 	Encode(ctx context.Context, in model.Input) (model.Output, error)
+	// Read may read texts ahead of the Encode that will ask for them.
+	Read(ctx context.Context, texts []string) error
 	// Dim returns the width of embeddings.
 	Dim() int
 }

@@ -30,11 +30,19 @@ type fakeEncoder struct {
 
 	mu    sync.Mutex
 	calls []model.Input
+	ahead [][]string
 	now   int
 	most  int // calls that were under way at once
 }
 
 func (f *fakeEncoder) Dim() int { return fakeDim }
+
+func (f *fakeEncoder) Read(_ context.Context, texts []string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ahead = append(f.ahead, texts)
+	return errors.New("what Encode will say, too")
+}
 
 func (f *fakeEncoder) Encode(ctx context.Context, in model.Input) (model.Output, error) {
 	f.mu.Lock()

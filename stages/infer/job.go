@@ -99,14 +99,13 @@ func (j *job) release() {
 	}
 }
 
-// textAt returns the text of a row, in the batch's memory. A post without text
+// textAt returns the text of a post, in the batch's memory. A post without text
 // has the empty one.
-func (j *job) textAt(row int) string {
-	post := int(j.postOf.Value(row))
-	if j.text.IsNull(post) {
+func textAt(texts *array.String, post int) string {
+	if texts.IsNull(post) {
 		return ""
 	}
-	return j.text.Value(post)
+	return texts.Value(post)
 }
 
 // imageAt returns what the image tower made of a row's image, in the batch's

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+
+	"github.com/apache/arrow/go/v15/arrow/array"
 
 	"github.com/itrstream/itrstream/schemas"
 	"github.com/itrstream/itrstream/stages"
@@ -69,6 +72,27 @@ func (s *Stage) Process(ctx context.Context, b *schemas.Batch) error {
 	b.AddPairs(schemas.InferFields(s.settings.Encoder.Dim()), j.columns())
 	b.DropPairs(schemas.PairVector)
 	return nil
+}
+
+// Ahead looks at the texts of b's pairs and returns what reads them, so that
+// Process finds them read once the images have been seen. Other stages may work on b
+// meanwhile. Nothing comes of an error: Process will meet it again.
+func (s *Stage) Ahead(b *schemas.Batch) (read func(context.Context)) {
+	posts := b.Posts()
+	posts.Retain()
+	text := schemas.Col[*array.String](posts, schemas.PostText)
+	var texts []string
+	for _, post := range slices.Compact(slices.Clone(schemas.Col[*array.Int32](b.Pairs(), schemas.PairPost).Int32Values())) {
+		if _, rejected := b.Rejected(int(post)); !rejected {
+			texts = append(texts, textAt(text, int(post)))
+		}
+	}
+	return func(ctx context.Context) {
+		defer posts.Release()
+		if len(texts) > 0 {
+			_ = s.settings.Encoder.Read(ctx, texts)
+		}
+	}
 }
 
 // submit waits until every row of j is done. After an error j is not the

@@ -218,6 +218,31 @@ func (f *fakeEncoder) sizes() []int {
 	return sizes
 }
 
+// TestTextsAreReadAhead: each post's once, whatever becomes of its batch.
+func TestTextsAreReadAhead(t *testing.T) {
+	t.Parallel()
+	alloc := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	defer alloc.AssertSize(t, 0)
+	encoder := &fakeEncoder{}
+	stage, err := New(DefaultConfig(), Settings{Encoder: encoder, Alloc: alloc})
+	require.NoError(t, err)
+	defer stage.Close()
+	rejected := post("rejected", 3)
+	rejected.Rejected = true
+	batch := newBatch(t, alloc, []testPost{post("a", 1, 2), post("no image"), rejected, {Pairs: []testPair{{Image: 4}}}, post("a", 5)})
+	read := stage.Ahead(batch)
+	batch.Release()
+	require.Empty(t, encoder.ahead)
+	read(t.Context())
+	require.Equal(t, [][]string{{"a", "", "a"}}, encoder.ahead)
+
+	batch = newBatch(t, alloc, []testPost{post("no image")})
+	read = stage.Ahead(batch)
+	batch.Release()
+	read(t.Context())
+	require.Len(t, encoder.ahead, 1)
+}
+
 func TestBatchesShareARun(t *testing.T) {
 	t.Parallel()
 	inBubble(t, Config{MaxBatch: 8, MaxWait: 5 * time.Millisecond, Runs: 2}, &fakeEncoder{}, func(b bubble) {
