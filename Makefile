@@ -131,7 +131,7 @@ WITH_CHART_TOOLS = HELM=$(HELM) KUBECONFORM=$(KUBECONFORM) HELM_DOCS=$(HELM_DOCS
 
 .PHONY: chart
 chart: build $(HELM) $(KUBECONFORM) $(HELM_DOCS) $(CACHE)/chart/kubernetes/installed ## render, lint and validate the Helm chart, images without an engine, compose file, alerts and dashboard
-	cd charts/checks && $(GO) vet ./... && $(WITH_CHART_TOOLS) $(GO) test -timeout 20m ./...
+	cd charts/checks && $(GO) vet ./... && $(WITH_CHART_TOOLS) $(GO) test -count=1 -timeout 20m ./...
 
 .PHONY: chart-golden
 chart-golden: build $(HELM) $(KUBECONFORM) $(HELM_DOCS) $(CACHE)/chart/kubernetes/installed ## rewrite the chart's golden files, values' schema and README, and show what changed
