@@ -62,7 +62,9 @@ func (b *budget) expect(vector, embedding int) {
 
 // take waits for n bytes and returns how many it has got: at most all there are.
 func (s *share) take(ctx context.Context, n int64) (int64, error) {
-	n = min(n, s.size)
+	if n = min(n, s.size); n == 0 {
+		return 0, nil // and no place behind those who wait
+	}
 	if err := s.sem.Acquire(ctx, n); err != nil {
 		return 0, err
 	}

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -155,7 +156,7 @@ func (m *Metrics) committed(b *schemas.Batch, now time.Time) {
 	if failure := schemas.Col[*array.String](pairs, schemas.PairFailure); failure.NullN() < failure.Len() {
 		for row := range failure.Len() {
 			if failure.IsValid(row) {
-				m.pairFailures.WithLabelValues(failure.Value(row)).Inc()
+				m.pairFailures.WithLabelValues(strings.Clone(failure.Value(row))).Inc() // a series keeps its label
 			}
 		}
 	}

@@ -290,7 +290,10 @@ func checkAddedPartitions(t *testing.T, addrs []string) {
 	w := other(t, addrs)
 	for p := range int32(3) {
 		if p > 0 {
-			require.NoError(t, w.ProduceSync(t.Context(), kgoRecord("growing", p, "new "+strconv.Itoa(int(p)))).FirstErr())
+			// Brokers hear of new partitions one after the other; until then nothing is sent.
+			eventually(t, func() bool {
+				return w.ProduceSync(t.Context(), kgoRecord("growing", p, "new "+strconv.Itoa(int(p)))).FirstErr() == nil
+			}, "a broker that knows the new partitions")
 		}
 	}
 	eventually(t, func() bool { return got.count() == 2 }, "records of the new partitions")

@@ -327,15 +327,16 @@ func (f *Fetcher) fill(ctx context.Context) error {
 		return err
 	}
 	cfg := &f.c.cfg
-	limit := cfg.FetchMaxBytes
+	limit, share := cfg.FetchMaxBytes, f.c.room.share(int64(cfg.FetchMaxBytes)+answerOverhead, 0)
 	if f.c.room != nil {
-		limit = int(max(1, min(int64(limit), f.answer.held-answerOverhead)))
+		// What is held beyond the share is for a batch that is larger, which comes
+		// whole; an answer of many is not to be as large as that.
+		limit = int(max(1, min(int64(limit), min(f.answer.held, share)-answerOverhead)))
 	}
 	wait := int32(cfg.FetchMaxWait.Milliseconds())                                 //nolint:gosec // validated
 	x := newFetchExchange(f.c.exchange(f.answer), f.p, f.next, wait, int32(limit)) //nolint:gosec // validated
 	doing := fmt.Sprintf("fetching %s at offset %d", f.p, f.next)
 	_, err := f.c.roundTrip(ctx, cfg.FetchMaxWait, x)
-	share := f.c.room.share(int64(cfg.FetchMaxBytes)+answerOverhead, 0)
 	if large := (*noRoomError)(nil); errors.As(err, &large) {
 		f.forget()
 		f.needs = large.bytes

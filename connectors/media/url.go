@@ -70,7 +70,8 @@ func (g *guard) target(base *url.URL, ref string) (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
-	clean := &url.URL{Scheme: u.Scheme, Host: host, Path: u.Path, RawPath: u.RawPath, RawQuery: escapeQuery(u.RawQuery)}
+	// Hosts are remembered for longer than the memory that URLs come in may last.
+	clean := &url.URL{Scheme: u.Scheme, Host: strings.Clone(host), Path: u.Path, RawPath: u.RawPath, RawQuery: escapeQuery(u.RawQuery)}
 	if port != "" {
 		clean.Host += ":" + strconv.Itoa(number)
 	}

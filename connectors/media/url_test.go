@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -83,6 +84,20 @@ func TestTargetSpellsOutWhatIsRequested(t *testing.T) {
 		require.NoError(t, err, raw)
 		require.Equal(t, want, u.String())
 	}
+}
+
+// TestTargetKeepsNoURL: what comes of a URL outlives the memory that it came in.
+func TestTargetKeepsNoURL(t *testing.T) {
+	t.Parallel()
+	g := &guard{ports: []int{80, 443}}
+	raw := []byte("https://img.example/a/b?c")
+	u, err := g.target(nil, unsafe.String(&raw[0], len(raw)))
+	require.NoError(t, err)
+	host := u.Host
+	for i := range raw {
+		raw[i] = 0xf9
+	}
+	require.Equal(t, "img.example", host)
 }
 
 func TestTargetResolvesRedirects(t *testing.T) {

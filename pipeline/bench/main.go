@@ -167,26 +167,32 @@ func (b *bench) run(ctx context.Context) (err error) {
 		b.table.Measured[p.name] = measured{
 			Date: began.UTC().Format(time.DateOnly), Commit: b.commit, Repeats: b.repeat, Minutes: int(math.Ceil(took.Minutes())), Quick: b.quick,
 		}
+		if err := b.keep(); err != nil { // what comes later may fail
+			return err
+		}
 	}
 	if err := b.table.print(os.Stdout); err != nil {
 		return err
 	}
-	if b.results != "" {
-		path, err := b.table.write(b.results)
-		if err != nil {
-			return err
-		}
-		b.say("written to %s", path)
-		if b.table.Profile != nil {
-			flame := filepath.Join(b.results, flameFile(b.table.Hardware))
-			if err := os.WriteFile(flame, []byte(b.table.Profile.flame.svg("processor time of the full pipeline, "+b.table.Hardware.String())), 0o644); err != nil { //nolint:gosec // for everybody
-				return err
-			}
-			b.say("written to %s", flame)
-		}
-	}
 	b.say("all of it took %s", time.Since(began).Round(time.Second))
 	return nil
+}
+
+// keep writes what has been measured so far.
+func (b *bench) keep() error {
+	if b.results == "" {
+		return nil
+	}
+	path, err := b.table.write(b.results)
+	if err != nil {
+		return err
+	}
+	b.say("written to %s", path)
+	if b.table.Profile == nil {
+		return nil
+	}
+	flame := filepath.Join(b.results, flameFile(b.table.Hardware))
+	return os.WriteFile(flame, []byte(b.table.Profile.flame.svg("processor time of the full pipeline, "+b.table.Hardware.String())), 0o644) //nolint:gosec // for everybody
 }
 
 // prepare draws the photos and starts the servers.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/itrstream/itrstream/connectors/kafka"
 	"github.com/itrstream/itrstream/schemas"
+	"github.com/itrstream/itrstream/stages"
 	"github.com/itrstream/itrstream/stages/decode"
 )
 
@@ -44,7 +46,13 @@ func (b *bench) decoding(ctx context.Context) error {
 		if err := b.fill(ctx, topic, s, n); err != nil {
 			return err
 		}
-		batch, err := client.NewFetcher(schemas.Partition{Topic: topic}, memory.DefaultAllocator, wideBatch).Next(ctx, 0, -1)
+		fetcher := client.NewFetcher(schemas.Partition{Topic: topic}, memory.DefaultAllocator, wideBatch)
+		defer fetcher.Close()
+		var batch *schemas.Batch
+		err := stages.Usual.Retry(ctx, slog.New(slog.DiscardHandler), "reading a new topic", func() (err error) {
+			batch, err = fetcher.Next(ctx, 0, -1)
+			return err
+		})
 		if err != nil || batch == nil {
 			return fmt.Errorf("%s: nothing to decode: %w", topic, err)
 		}

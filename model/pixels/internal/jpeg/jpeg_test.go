@@ -264,3 +264,25 @@ func TestTransformIsLibjpegs(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatComesLateIsNotHeeded: libjpeg and Pillow know colours and orientation when the first scan begins.
+func TestWhatComesLateIsNotHeeded(t *testing.T) {
+	t.Parallel()
+	data := without(t, read(t, "jpeg-444-progressive.jpg"), 0xe0)
+	first := segment(t, data, sos)
+	second := first + 2 + bytes.Index(data[first+2:], []byte{0xff, sos})
+	late := bytes.Clone(data[:second])
+	for marker, text := range map[byte]string{
+		0xe0: "JFIF\x00\x01\x02\x00\x00\x01\x00\x01\x00\x00", 0xe1: "Exif\x00\x00MM", 0xee: "Adobe\x00\x64\x00\x00\x00\x00\x00",
+	} {
+		late = append(append(late, 0xff, marker, 0, byte(2+len(text))), text...)
+	}
+	late = append(late, data[second:]...)
+	p, err := decode(late)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Transform() != jpeg.YCbCr || p.EXIF != nil {
+		t.Errorf("transform %d, EXIF %q", p.Transform(), p.EXIF)
+	}
+}

@@ -100,7 +100,11 @@ func (p *Picture) segment(marker byte) ([]byte, error) {
 	return rest[2:n], nil
 }
 
+// readApplication heeds what stands in front of the first scan, as libjpeg and Pillow do.
 func (p *Picture) readApplication(marker byte, segment []byte) {
+	if p.scans > 0 {
+		return
+	}
 	switch marker {
 	case markerAPP0:
 		if len(segment) >= 14 && bytes.HasPrefix(segment, []byte("JFIF\x00")) {

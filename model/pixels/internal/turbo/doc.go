@@ -3,6 +3,9 @@
 // It gives pixels and no verdicts: what it takes for damaged, or merely odd, it refuses, and package jpeg says what it is.
 // The caller has read the headers of the file, and checked it against its limits.
 //
+// Libraries of version 2.1.5 want the upstream fix of issue 649 (2.1.5.1; Debian's 2.1.5-2 has it): without it, a processor that lacks
+// AVX2 stops the program when a picture's goroutine moves to another thread between two reads.
+//
 // Changing what the library is asked for? Read decode.c.
 package turbo
 

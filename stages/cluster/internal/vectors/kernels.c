@@ -6,7 +6,8 @@
 #include <immintrin.h>
 #endif
 
-// Products and sums of which nobody says that they are fused are not.
+// Products and sums of which nobody says that they are fused are not. GCC heeds
+// -std=c11 for that, Clang the pragma.
 #ifdef __clang__
 #pragma STDC FP_CONTRACT OFF
 #endif
