@@ -9,7 +9,16 @@ from PIL import Image, ImageOps
 HERE = Path(__file__).parent
 
 # Width, height, and with a crop the shortest edge: small, so that small files have something to leave out.
-TENSORS = [(64, 56, None), (30, 40, None), (13, 7, None), (7, 13, None), (4, 3, None), (1, 1, None), (10, 8, 12), (3, 2, 3)]
+TENSORS = [
+    (64, 56, None),
+    (30, 40, None),
+    (13, 7, None),
+    (7, 13, None),
+    (4, 3, None),
+    (1, 1, None),
+    (10, 8, 12),
+    (3, 2, 3),
+]
 
 
 def draft(path: Path, width: int, height: int, edge: int | None) -> tuple[int, int]:
@@ -32,7 +41,9 @@ def main():
     with (HERE / "draft.jsonl").open("w") as out:
         for path in sorted(HERE.glob("images/*.jpg")):
             made = [draft(path, *tensor) for tensor in TENSORS]
-            out.write(json.dumps({"file": path.name, "scales": [s for s, _ in made], "tensors": [c for _, c in made]}) + "\n")
+            out.write(
+                json.dumps({"file": path.name, "scales": [s for s, _ in made], "tensors": [c for _, c in made]}) + "\n"
+            )
 
 
 if __name__ == "__main__":

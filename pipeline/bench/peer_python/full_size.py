@@ -1,4 +1,4 @@
-"""Writes a bundle of two towers in full size with random weights: what they compute means nothing, and costs what real ones do.
+"""Writes a bundle of two towers in full size with random weights: the numbers mean nothing, and cost what real ones do.
 
 full_size.py ITR_MINI OUT: BERT-base and ViT-B/16, 196 M parameters in floats, over the vocabulary of itr-mini.
 """
@@ -57,7 +57,9 @@ class Graph:
         if bias:
             scores = self.add("Add", scores, bias)
         mixed = self.add("MatMul", self.add("Softmax", scores, axis=-1), v)
-        joined = self.add("Reshape", self.add("Transpose", mixed, perm=[0, 2, 1, 3]), self.constant(np.array([0, -1, WIDTH])))
+        joined = self.add(
+            "Reshape", self.add("Transpose", mixed, perm=[0, 2, 1, 3]), self.constant(np.array([0, -1, WIDTH]))
+        )
         return self.linear(joined, WIDTH, WIDTH)
 
     def layers(self, x: str, bias: str | None = None) -> str:
@@ -73,9 +75,13 @@ class Graph:
         return self.add("LpNormalization", x, axis=-1, p=2)
 
     def save(self, path: Path, inputs: list, outputs: list) -> None:
-        made = [[helper.make_tensor_value_info(name, kind, shape) for name, kind, *shape in io] for io in (inputs, outputs)]
+        made = [
+            [helper.make_tensor_value_info(name, kind, shape) for name, kind, *shape in io] for io in (inputs, outputs)
+        ]
         graph = helper.make_graph(self.nodes, path.stem, *made, self.weights)
-        path.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9).SerializeToString())
+        path.write_bytes(
+            helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9).SerializeToString()
+        )
 
 
 PIXELS = ("pixels", BYTE, "B", SIDE, SIDE, 3)
@@ -143,7 +149,11 @@ def main(mini: Path, out: Path) -> None:
     manifest["image"] |= {"width": WIDTH, "height": SIDE, "width_pixels": SIDE, "mean": [127.5] * 3, "std": [127.5] * 3}
     manifest["head"]["embedding"] = 2 * WIDTH
     manifest["explain"] |= {"height": CAM, "width": CAM}
-    manifest["calibration"] = {"matrix": np.eye(4).tolist(), "bias": [0.0] * 4, "source": "none: the weights are random"}
+    manifest["calibration"] = {
+        "matrix": np.eye(4).tolist(),
+        "bias": [0.0] * 4,
+        "source": "none: the weights are random",
+    }
     manifest["licences"] = [{"part": "random weights", "source": Path(__file__).name, "licence": "none needed"}]
     manifest["files"] = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(out.iterdir())}
     (out / "bundle.yaml").write_text(yaml.safe_dump(manifest, sort_keys=False))
