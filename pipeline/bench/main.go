@@ -122,7 +122,7 @@ func command() *cobra.Command {
 	f.StringVar(&b.commit, "commit", "", "what is measured (default: what git says)")
 	f.BoolVar(&b.embedded, "embedded", false, "use embedded services, where there is neither Java nor redis-server")
 	f.StringVar(&b.profile, "profile", "", "keep the CPU profile of the part profile as `file`")
-	cmd.AddCommand(reportCommand(), photosCommand(), plotCommand(), workerCommand(), limitCommand(), goPeerCommand())
+	cmd.AddCommand(reportCommand(), photosCommand(), workerCommand(), limitCommand(), goPeerCommand())
 	return cmd
 }
 

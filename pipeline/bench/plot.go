@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/spf13/cobra"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/plotutil"
@@ -17,26 +16,6 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
 )
-
-// plotCommand draws the growth of all machines.
-func plotCommand() *cobra.Command {
-	var results, to string
-	cmd := &cobra.Command{
-		Use:   "plot",
-		Short: "Draw the part growth of the results folder as SVG",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			tables, err := readTables(results)
-			if err != nil {
-				return err
-			}
-			return drawGrowth(to, tables)
-		},
-	}
-	cmd.Flags().StringVar(&results, "results", "pipeline/bench/results", "`folder` with the figures as JSON")
-	cmd.Flags().StringVar(&to, "to", "pipeline/docs/performance", "`folder` for the plots")
-	return cmd
-}
 
 // figure is one plot: some units of what grew, side by side.
 type figure struct {
