@@ -2,9 +2,9 @@ package kafka
 
 import (
 	"github.com/apache/arrow/go/v15/arrow"
-	"github.com/apache/arrow/go/v15/arrow/array"
-	"github.com/apache/arrow/go/v15/arrow/bitutil"
 	"github.com/apache/arrow/go/v15/arrow/memory"
+
+	"github.com/itrstream/itrstream/schemas"
 )
 
 // valueColumn grows the column of the records' values, which are nearly all
@@ -15,7 +15,6 @@ type valueColumn struct {
 	used  int
 	ends  []int32
 	valid []bool
-	nulls int
 }
 
 func newValueColumn(alloc memory.Allocator) *valueColumn {
@@ -39,28 +38,7 @@ func (c *valueColumn) append(v []byte) {
 	c.used += copy(c.data.Bytes()[c.used:], v)
 	c.ends = append(c.ends, int32(c.used)) //nolint:gosec // a batch's bytes are bounded far below
 	c.valid = append(c.valid, v != nil)
-	if v == nil {
-		c.nulls++
-	}
 }
 
 // array returns the column.
-func (c *valueColumn) array() arrow.Array {
-	valid, offsets := memory.NewResizableBuffer(c.alloc), memory.NewResizableBuffer(c.alloc)
-	defer valid.Release()
-	defer offsets.Release()
-	valid.Resize(int(bitutil.BytesForBits(int64(len(c.valid)))))
-	memory.Set(valid.Bytes(), 0)
-	for i, v := range c.valid {
-		bitutil.SetBitTo(valid.Bytes(), i, v)
-	}
-	offsets.Resize(arrow.Int32Traits.BytesRequired(len(c.ends) + 1))
-	starts := arrow.Int32Traits.CastFromBytes(offsets.Bytes())
-	starts[0] = 0
-	copy(starts[1:], c.ends)
-	c.data.Reserve(1) // an empty value is no null, also where nothing else is there
-	c.data.ResizeNoShrink(c.used)
-	data := array.NewData(arrow.BinaryTypes.Binary, len(c.ends), []*memory.Buffer{valid, offsets, c.data}, nil, c.nulls, 0)
-	defer data.Release()
-	return array.NewBinaryData(data)
-}
+func (c *valueColumn) array() arrow.Array { return schemas.Binary(c.alloc, c.data, c.ends, c.valid) }

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"errors"
 
-	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
-	"github.com/apache/arrow/go/v15/arrow/bitutil"
 	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/segmentio/asm/base64"
 
@@ -37,7 +35,6 @@ type imageColumn struct {
 
 	ends  []int32
 	valid []bool
-	nulls int
 }
 
 func newImageColumn(alloc memory.Allocator) *imageColumn {
@@ -84,32 +81,10 @@ func (c *imageColumn) grow(n int) []byte {
 func (c *imageColumn) append(img image) {
 	c.valid = append(c.valid, img.inline)
 	c.ends = append(c.ends, int32(img.end)) //nolint:gosec // less than the values of the batch, which an int32 indexes
-	if !img.inline {
-		c.nulls++
-	}
 }
 
 // array returns the column.
-func (c *imageColumn) array() *array.Binary {
-	rows := len(c.ends)
-	valid := memory.NewResizableBuffer(c.alloc)
-	valid.Resize(int(bitutil.BytesForBits(int64(rows))))
-	for i, v := range c.valid {
-		bitutil.SetBitTo(valid.Bytes(), i, v)
-	}
-	offsets := memory.NewResizableBuffer(c.alloc)
-	offsets.Resize(arrow.Int32Traits.BytesRequired(rows + 1))
-	starts := arrow.Int32Traits.CastFromBytes(offsets.Bytes())
-	starts[0] = 0
-	copy(starts[1:], c.ends)
-	c.data.ResizeNoShrink(c.used)
-
-	data := array.NewData(arrow.BinaryTypes.Binary, rows, []*memory.Buffer{valid, offsets, c.data}, nil, c.nulls, 0)
-	valid.Release()
-	offsets.Release()
-	defer data.Release()
-	return array.NewBinaryData(data)
-}
+func (c *imageColumn) array() *array.Binary { return schemas.Binary(c.alloc, c.data, c.ends, c.valid) }
 
 // empty consumes a null or an empty string, if one comes next.
 func (m *message) empty() bool {
