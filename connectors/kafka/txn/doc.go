@@ -26,5 +26,5 @@
 //     Produce request to each broker, and Offsets after all of them.
 //   - kafka-go would send TxnOffsetCommit without generation and member to a
 //     broker from before 2.5, which then takes it from anybody: see
-//     offsetsExchange.
+//     toBroker.
 package txn

@@ -27,9 +27,9 @@ import (
 
 // Settings are what a producer needs from its surroundings.
 type Settings struct {
-	// Send sends a request to the broker that its kind asks for, a coordinator
-	// looked up anew each time, and returns the answer within a deadline. Its
-	// errors mean that there is none; they are no *stages.Transient.
+	// Send sends a request to the broker that it asks for and returns the answer
+	// within a deadline. Its errors mean that there is none; they are no
+	// *stages.Transient.
 	Send     func(ctx context.Context, req protocol.Message) (protocol.Message, error)
 	ClientID string
 	Log      *slog.Logger
@@ -43,6 +43,7 @@ type Producer struct {
 	id         string
 	producerID int64
 	epoch      int16
+	brokers    map[coordinator]int32
 
 	mu        sync.Mutex
 	sequences map[schemas.Partition]int32
@@ -58,7 +59,7 @@ var pace = stages.Pace{First: 2 * time.Millisecond, Most: 500 * time.Millisecond
 //
 // It may be called again when nobody knows whether it has worked.
 func Open(ctx context.Context, set Settings, id string, timeout time.Duration) (*Producer, error) {
-	p := &Producer{set: set, id: id, sequences: make(map[schemas.Partition]int32)}
+	p := &Producer{set: set, id: id, brokers: make(map[coordinator]int32), sequences: make(map[schemas.Partition]int32)}
 	err := p.ask(ctx, "InitProducerId", &initproducerid.Request{
 		TransactionalID:      id,
 		TransactionTimeoutMs: int32(timeout.Milliseconds()), //nolint:gosec // validated
@@ -168,7 +169,7 @@ type Offsets struct {
 // Offsets makes a position part of the transaction, after Join. The group
 // refuses it from a generation or member that is over.
 func (p *Producer) Offsets(ctx context.Context, o Offsets) error {
-	req := &offsetsExchange{clientID: p.set.ClientID, request: txnoffsetcommit.Request{
+	return p.ask(ctx, "TxnOffsetCommit", &txnoffsetcommit.Request{
 		TransactionalID: p.id, GroupID: o.Group, ProducerID: p.producerID, ProducerEpoch: p.epoch,
 		GenerationID: o.Generation, MemberID: o.Member,
 		Topics: []txnoffsetcommit.RequestTopic{{
@@ -177,8 +178,7 @@ func (p *Producer) Offsets(ctx context.Context, o Offsets) error {
 				Partition: o.Partition.ID, CommittedOffset: o.Next, CommittedLeaderEpoch: -1, CommittedMetadata: o.Metadata,
 			}},
 		}},
-	}}
-	return p.ask(ctx, "TxnOffsetCommit", req, func(m protocol.Message) (int16, bool) {
+	}, func(m protocol.Message) (int16, bool) {
 		r, ok := m.(*txnoffsetcommit.Response)
 		if !ok || len(r.Topics) != 1 || len(r.Topics[0].Partitions) != 1 {
 			return 0, false
@@ -216,28 +216,49 @@ func (p *Producer) End(ctx context.Context, commit bool) error {
 	})
 }
 
-// ask sends a request, again as long as the broker answers that it should
-// come later. It is not sent again without an answer: see the package's documentation.
+// ask sends a request to its coordinator, again as long as the broker answers
+// that it should come later. It is not sent again without an answer: see the
+// package's documentation.
 func (p *Producer) ask(ctx context.Context, what string, req protocol.Message, code func(protocol.Message) (int16, bool)) error {
+	of := coordinatorOf(req)
 	return pace.Retry(ctx, p.set.Log, what+" for transactional id "+p.id, func() error {
-		m, err := p.set.Send(ctx, req)
-		if err != nil && ctx.Err() != nil {
+		err := p.askOnce(ctx, of, what, req, code)
+		var refused *Error
+		switch {
+		case err == nil:
+			return nil
+		case errors.As(err, &refused) && later(refused.Code):
+			return &stages.Transient{Err: refused}
+		case errors.As(err, &refused):
+			return refused
+		case ctx.Err() != nil:
 			err = context.Cause(ctx)
 		}
-		if err != nil {
-			return fmt.Errorf("%s for transactional id %s: %w", what, p.id, err)
-		}
-		c, ok := code(m)
-		if !ok {
-			return fmt.Errorf("%s for transactional id %s: the broker's answer is about something else", what, p.id)
-		}
-		switch e := (&Error{Request: what, ID: p.id, Code: kafkago.Error(c)}); {
-		case c == 0:
-			return nil
-		case later(e.Code):
-			return &stages.Transient{Err: e}
-		default:
-			return e
-		}
+		return fmt.Errorf("%s for transactional id %s: %w", what, p.id, err)
 	})
+}
+
+func (p *Producer) askOnce(ctx context.Context, of coordinator, what string, req protocol.Message, code func(protocol.Message) (int16, bool)) error {
+	id, err := p.broker(ctx, of)
+	if err != nil {
+		return err
+	}
+	m, err := p.set.Send(ctx, &toBroker{Message: req, id: id, clientID: p.set.ClientID})
+	if err != nil {
+		delete(p.brokers, of)
+		return err
+	}
+	c, ok := code(m)
+	if !ok {
+		return errNotOurs
+	}
+	switch c := kafkago.Error(c); c { //nolint:exhaustive // all others say nothing about where it is
+	case 0:
+		return nil
+	case kafkago.NotCoordinatorForGroup, kafkago.GroupCoordinatorNotAvailable:
+		delete(p.brokers, of)
+		fallthrough
+	default:
+		return &Error{Request: what, ID: p.id, Code: c}
+	}
 }

@@ -253,6 +253,9 @@ func (w *world) refuse(key kmsg.Key, code int16, n int32) *atomic.Int32 {
 			return nil, nil, false
 		}
 		switch resp := kreq.ResponseKind().(type) {
+		case *kmsg.FindCoordinatorResponse:
+			resp.ErrorCode = code
+			return resp, nil, true
 		case *kmsg.InitProducerIDResponse:
 			resp.ErrorCode = code
 			return resp, nil, true
@@ -279,7 +282,8 @@ func (w *world) refuse(key kmsg.Key, code int16, n int32) *atomic.Int32 {
 // steps are the requests of a transaction.
 func (w *world) steps() map[kmsg.Key]func(p *txn.Producer) error {
 	return map[kmsg.Key]func(p *txn.Producer) error{
-		kmsg.InitProducerID: func(*txn.Producer) error { _, err := w.tryOpen(time.Minute); return err },
+		kmsg.FindCoordinator: func(*txn.Producer) error { _, err := w.tryOpen(time.Minute); return err },
+		kmsg.InitProducerID:  func(*txn.Producer) error { _, err := w.tryOpen(time.Minute); return err },
 		kmsg.AddPartitionsToTxn: func(p *txn.Producer) error {
 			return p.Begin(w.t.Context(), []schemas.Partition{results, {Topic: "results", ID: 1}})
 		},
@@ -315,7 +319,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(c.code.Message, func(t *testing.T) {
 			t.Parallel()
-			for _, key := range []kmsg.Key{kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn} {
+			for _, key := range []kmsg.Key{kmsg.FindCoordinator, kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn} {
 				w := newWorld(t)
 				p := w.open()
 				require.NoError(t, p.Begin(t.Context(), []schemas.Partition{results}))
@@ -339,7 +343,7 @@ func TestRefusals(t *testing.T) {
 // documentation. What it did shows when the id is opened again.
 func TestLostAnswers(t *testing.T) {
 	t.Parallel()
-	for _, key := range []kmsg.Key{kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn} {
+	for _, key := range []kmsg.Key{kmsg.FindCoordinator, kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn} {
 		t.Run(key.Name(), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
@@ -386,6 +390,21 @@ func TestCoordinatorMoves(t *testing.T) {
 	require.Equal(t, int64(5), at)
 }
 
+// A coordinator is looked up once, not before each request.
+func TestCoordinatorsAreRemembered(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	looked := w.refuse(kmsg.FindCoordinator, 0, 0)
+	p := w.open()
+	for i := range 5 {
+		require.NoError(t, p.Begin(t.Context(), []schemas.Partition{results}))
+		require.Zero(t, w.produce(p, results, "a"))
+		require.NoError(t, w.offsets(p, int64(i)))
+		require.NoError(t, p.End(t.Context(), true))
+	}
+	require.Equal(t, int32(2), looked.Load(), "the transaction's and the group's")
+}
+
 func TestTransactionThatLastsTooLong(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -422,7 +441,7 @@ func TestWaitingEnds(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	asked := 0
 	p, err := txn.Open(t.Context(), txn.Settings{ClientID: "test", Log: slog.New(slog.DiscardHandler), Send: func(ctx context.Context, req protocol.Message) (protocol.Message, error) {
-		if _, ok := req.(*endtxn.Request); !ok {
+		if req.ApiKey() != protocol.EndTxn {
 			return w.send(ctx, req)
 		}
 		switch asked++; asked {
