@@ -93,6 +93,8 @@ func (m *Model) checkInput(in Input) error {
 type scratch struct {
 	ids     []int64        // of the texts to be read, one after the other
 	unread  []tokens       // longest first
+	runs    []span         // of unread
+	costs   []int          // of runs
 	rows    map[digest]int // of unread, by their digests
 	digests []digest       // of all texts
 	vectors [][]float32    // of all texts: what the text tower made of them

@@ -53,7 +53,8 @@ type Model struct {
 	ones        []int64 // max_tokens of them: the mask of a text without padding
 	slots       *slots
 	workers     int // graph runs that one Encode may have under way, and all Sees
-	textChunk   int // texts a padded run
+	textChunk   int // texts a padded run, at most
+	textRun     int // what a run of the text tower costs beside its tokens, in tokens
 	imageChunk  int // images a run
 	views       views
 	remembered  *remembered
@@ -69,10 +70,13 @@ type graph interface {
 // How many rows share a graph run. On a CPU, small runs keep a tower's
 // activations in the cache and spread over the cores; a GPU wants large ones.
 // One image a run took 10 % longer than four, eight 2 % less
-// (pipeline/docs/performance-model.md).
+// (pipeline/docs/performance-model.md). BERT-base in 32-bit floats takes 28 ms a
+// run and 1.4 ms a token, padding included, on one core; a GPU is never so short
+// of work that a further run pays.
 const (
 	cpuImageChunk, cpuTextChunk   = 4, 8
 	cudaImageChunk, cudaTextChunk = 64, 64
+	cpuTextRun, cudaTextRun       = 20, 1 << 20
 	cudaSlots                     = 2 // one run's copies hide behind the other's kernels
 	headChunk                     = 256
 )
@@ -117,12 +121,12 @@ func Open(dir string, o Options) (*Model, error) {
 
 // size chooses how runs are cut and how many compute at once.
 func (m *Model) size(threads int) {
-	m.imageChunk, m.textChunk, m.workers = cudaImageChunk, cudaTextChunk, cudaSlots
+	m.imageChunk, m.textChunk, m.textRun, m.workers = cudaImageChunk, cudaTextChunk, cudaTextRun, cudaSlots
 	if !m.runtime.Device().IsCUDA() {
 		if threads <= 0 {
 			threads = goruntime.GOMAXPROCS(0)
 		}
-		m.imageChunk, m.textChunk, m.workers = cpuImageChunk, cpuTextChunk, threads
+		m.imageChunk, m.textChunk, m.textRun, m.workers = cpuImageChunk, cpuTextChunk, cpuTextRun, threads
 	}
 	if m.manifest.Text.Batching == BatchSingle {
 		m.textChunk = 1

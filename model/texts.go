@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"sync/atomic"
 
@@ -101,16 +102,16 @@ func (m *Model) tokenize(texts []string, s *scratch) {
 // runTextTower fills s.text, from the longest text to the shortest, so that
 // cores finish together.
 func (m *Model) runTextTower(ctx context.Context, ticket uint64, s *scratch) error {
-	runs := (len(s.unread) + m.textChunk - 1) / m.textChunk
+	m.cutTexts(s)
 	var next atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
-	for range min(m.workers, runs) {
+	for range min(m.workers, len(s.runs)) {
 		group.Go(func() error {
-			for run := int(next.Add(1)) - 1; run < runs; run = int(next.Add(1)) - 1 {
+			for run := int(next.Add(1)) - 1; run < len(s.runs); run = int(next.Add(1)) - 1 {
 				if err := m.slots.take(ctx, ticket); err != nil {
 					return err
 				}
-				err := m.runTexts(ctx, run*m.textChunk, s)
+				err := m.runTexts(ctx, s.runs[run], s)
 				m.slots.give()
 				if err != nil {
 					return err
@@ -122,9 +123,35 @@ func (m *Model) runTextTower(ctx context.Context, ticket uint64, s *scratch) err
 	return group.Wait()
 }
 
-// runTexts runs the text tower on one chunk of s.unread.
-func (m *Model) runTexts(ctx context.Context, first int, s *scratch) error {
-	chunk := s.unread[first:min(first+m.textChunk, len(s.unread))]
+// span is the rows [first, last).
+type span struct{ first, last int }
+
+// cutTexts cuts s.unread into runs, so that these and the padding in them take
+// the least time together. A run's texts are padded to its first.
+func (m *Model) cutTexts(s *scratch) {
+	n := len(s.unread)
+	s.runs = slices.Grow(s.runs[:0], n)[:n]
+	s.costs = append(s.costs[:0], 0) // of the first i texts, in tokens; s.runs[i-1] is the last run of them
+	for last := 1; last <= n; last++ {
+		least := math.MaxInt
+		for first := max(0, last-m.textChunk); first < last; first++ {
+			if cost := s.costs[first] + m.textRun + (last-first)*s.unread[first].count(); cost < least {
+				least, s.runs[last-1] = cost, span{first, last}
+			}
+		}
+		s.costs = append(s.costs, least)
+	}
+	at := n
+	for last := n; last > 0; last = s.runs[at].first {
+		at--
+		s.runs[at] = s.runs[last-1]
+	}
+	s.runs = slices.Delete(s.runs, 0, at)
+}
+
+// runTexts runs the text tower on one run of s.unread.
+func (m *Model) runTexts(ctx context.Context, run span, s *scratch) error {
+	chunk := s.unread[run.first:run.last]
 	length := chunk[0].count()
 	ids, mask := s.ids[chunk[0].first:chunk[0].last], m.ones[:length]
 	if len(chunk) > 1 {
@@ -136,7 +163,7 @@ func (m *Model) runTexts(ctx context.Context, first int, s *scratch) error {
 		}
 	}
 	width := m.manifest.Text.Width
-	out := s.text[first*width : (first+len(chunk))*width]
+	out := s.text[run.first*width : run.last*width]
 	shape := []int64{int64(len(chunk)), int64(length)}
 	if err := m.text.Run(ctx,
 		[]runtime.Tensor{runtime.NewTensor(ids, shape...), runtime.NewTensor(mask, shape...)},

@@ -3,6 +3,8 @@ package model
 import (
 	"context"
 	"fmt"
+	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -92,7 +94,7 @@ func TestMemoryOfTextsChangesNothing(t *testing.T) {
 		require.NoError(rt, err)
 		m := &Model{
 			manifest: none.manifest, tokenizer: none.tokenizer, text: none.text, image: none.image, head: none.head, ones: none.ones,
-			slots: newSlots(2), workers: 2, textChunk: none.textChunk, imageChunk: none.imageChunk, remembered: remembered,
+			slots: newSlots(2), workers: 2, textChunk: none.textChunk, textRun: none.textRun, imageChunk: none.imageChunk, remembered: remembered,
 		}
 		batches := rapid.SliceOfN(rapid.SliceOfN(rapid.IntRange(0, 11), 1, 8), 1, 6).Draw(rt, "batches")
 		var group sync.WaitGroup
@@ -115,6 +117,43 @@ func TestMemoryOfTextsChangesNothing(t *testing.T) {
 		group.Wait()
 		for _, err := range failures {
 			require.NoError(rt, err)
+		}
+	})
+}
+
+// Runs hold every text once and in order, none more than may be, and no other
+// runs would cost less.
+func TestRunsOfTextsCostLeast(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		m := &Model{textChunk: rapid.IntRange(1, 5).Draw(t, "chunk"), textRun: rapid.IntRange(0, 30).Draw(t, "run")}
+		lengths := rapid.SliceOfN(rapid.IntRange(1, 64), 0, 9).Draw(t, "lengths")
+		slices.SortFunc(lengths, func(a, b int) int { return b - a })
+		s := &scratch{runs: make([]span, 3)}
+		for _, n := range lengths {
+			s.unread = append(s.unread, tokens{last: n})
+		}
+		m.cutTexts(s)
+		cost, at := 0, 0
+		for _, run := range s.runs {
+			require.Equal(t, at, run.first)
+			require.LessOrEqual(t, run.last-run.first, m.textChunk)
+			require.Greater(t, run.last, run.first)
+			cost += m.textRun + (run.last-run.first)*lengths[run.first]
+			at = run.last
+		}
+		require.Equal(t, len(lengths), at)
+		for ends := range 1 << max(0, len(lengths)-1) { // bit i: a run ends behind text i
+			other, first := 0, 0
+			for i := range lengths {
+				if i == len(lengths)-1 || ends>>i&1 == 1 {
+					if other += m.textRun + (i+1-first)*lengths[first]; i+1-first > m.textChunk {
+						other = math.MaxInt32
+					}
+					first = i + 1
+				}
+			}
+			require.GreaterOrEqual(t, other, cost)
 		}
 	})
 }

@@ -140,13 +140,13 @@ func (b *bench) fullSizePart(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		w := b.ours("exactly_once", "model.bundle="+bundle, "batch.max_rows=8")
+		w := b.ours("exactly_once", "model.bundle="+bundle, "batch.max_rows=16")
 		w.span = span
 		ours, err := b.drain(ctx, w, topic, n)
 		if err != nil {
 			return err
 		}
-		note := "BERT-base and ViT-B/16, random weights, batches of 8"
+		note := "BERT-base and ViT-B/16, random weights, batches of 16"
 		b.table.add(about{limitName, "pipeline ÷ graphs alone, full-size towers, " + s.Name, "posts/s", goal{atLeast: 0.97}, note}, ours.rate, bare.rate)
 		b.table.add(about{limitName, "pipeline ÷ graphs alone, full-size towers, " + s.Name, "CPU ms/post", goal{}, ""}, ours.cpu, bare.cpu)
 	}

@@ -10,17 +10,17 @@ import (
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow/array"
-	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/itrstream/itrstream/connectors/kafka"
+	"github.com/itrstream/itrstream/pipeline/arena"
 	"github.com/itrstream/itrstream/schemas"
 	"github.com/itrstream/itrstream/stages"
 	"github.com/itrstream/itrstream/stages/decode"
 )
 
-// wideBatch is more than any of these batches has.
-var wideBatch = kafka.Limits{MaxRows: 4096, MaxBytes: 16 << 20}
+// wideBatch has the pipeline's usual bytes, and more rows than posts without an image fill them with.
+var wideBatch = kafka.Limits{MaxRows: 4096, MaxBytes: 4 << 20}
 
 func (b *bench) dial(ctx context.Context) (*kafka.Client, error) {
 	cfg := kafka.DefaultConfig()
@@ -35,7 +35,8 @@ func (b *bench) decoding(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
-	stage, err := decode.New(decode.DefaultConfig(), decode.Settings{Alloc: memory.DefaultAllocator})
+	alloc := arena.New() // as in the pipeline
+	stage, err := decode.New(decode.DefaultConfig(), decode.Settings{Alloc: alloc})
 	if err != nil {
 		return err
 	}
@@ -46,7 +47,7 @@ func (b *bench) decoding(ctx context.Context) error {
 		if err := b.fill(ctx, topic, s, n); err != nil {
 			return err
 		}
-		fetcher := client.NewFetcher(schemas.Partition{Topic: topic}, memory.DefaultAllocator, wideBatch)
+		fetcher := client.NewFetcher(schemas.Partition{Topic: topic}, alloc, wideBatch)
 		defer fetcher.Close()
 		var batch *schemas.Batch
 		err := stages.Usual.Retry(ctx, slog.New(slog.DiscardHandler), "reading a new topic", func() (err error) {
@@ -139,8 +140,9 @@ func timed(n int, do func() error) (figures, error) {
 
 func (b *bench) fetchOurs(ctx context.Context, client *kafka.Client, topic string, n int) (figures, error) {
 	return timed(n, func() error {
+		alloc := arena.New()
 		for p := range int32(partitions) {
-			f := client.NewFetcher(schemas.Partition{Topic: topic, ID: p}, memory.DefaultAllocator, wideBatch)
+			f := client.NewFetcher(schemas.Partition{Topic: topic, ID: p}, alloc, wideBatch)
 			_, end, err := client.Bounds(ctx, schemas.Partition{Topic: topic, ID: p})
 			if err != nil {
 				return err

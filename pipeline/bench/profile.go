@@ -67,7 +67,7 @@ var partRules = []struct {
 	{"cluster: assign and fold", false, rule(`^github\.com/itrstream/itrstream/stages/cluster`)},
 	{"Redis", false, rule(`(^github\.com/itrstream/itrstream/connectors/redis|redis/go-redis)`)},
 	{"decide", false, rule(`(^github\.com/itrstream/itrstream/stages/decide|cel-go|^cel\.dev)`)},
-	{"emit: results to JSON; batches", false, rule(`^github\.com/itrstream/itrstream/(schemas\.|pipeline\.\(\*emitter\))`)},
+	{"emit: results to JSON; batches", false, rule(`^github\.com/itrstream/itrstream/(schemas\.|pipeline\.\(\*(emitter|outbox)\))`)},
 	{"Kafka: fetch", false, rule(`^github\.com/itrstream/itrstream/connectors/kafka\.\(\*(F|f)etcher\)`)},
 	{"Kafka: produce and the rest", false, rule(`(^github\.com/itrstream/itrstream/connectors/kafka|segmentio/kafka-go)`)},
 	{"pipeline: chains and budget", false, rule(`^github\.com/itrstream/itrstream/pipeline\.`)},
@@ -172,7 +172,7 @@ func profilePart(ctx context.Context, b *bench) error {
 	path := cmp.Or(b.profile, filepath.Join(b.dir, "cpu.pprof"))
 	w := b.ours(kafka.ExactlyOnce)
 	start := w.command
-	w.span, w.profiled = 2*b.span, true
+	w.span, w.warm, w.profiled = 2*b.span, 2*bootstrap, true // the first centroids are made once
 	w.command = func(n names) ([]string, string, []string) {
 		env, program, args := start(n)
 		return env, program, append(args, "--profile", path)

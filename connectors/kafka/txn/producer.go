@@ -252,7 +252,7 @@ func (p *Producer) askOnce(ctx context.Context, of coordinator, what string, req
 	if !ok {
 		return errNotOurs
 	}
-	switch c := kafkago.Error(c); c { //nolint:exhaustive // all others say nothing about where it is
+	switch c := kafkago.Error(c); c {
 	case 0:
 		return nil
 	case kafkago.NotCoordinatorForGroup, kafkago.GroupCoordinatorNotAvailable:
