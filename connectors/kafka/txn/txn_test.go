@@ -44,6 +44,7 @@ type world struct {
 	cluster   *kfake.Cluster
 	transport *kafkago.Transport
 	client    *kgo.Client
+	ctx       context.Context // nothing here takes long, unless it is tried for ever
 	// lose makes Send lose the answer to the next request of a kind, when it is set.
 	lose atomic.Int32
 }
@@ -57,6 +58,9 @@ func newWorld(t *testing.T, opts ...kfake.Opt) *world {
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
 	w := &world{t: t, cluster: cluster, transport: &kafkago.Transport{}, client: client}
+	var cancel context.CancelFunc
+	w.ctx, cancel = context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(cancel)
 	w.lose.Store(-1)
 	t.Cleanup(w.transport.CloseIdleConnections)
 	return w
@@ -109,10 +113,10 @@ func (w *world) produce(p *txn.Producer, to schemas.Partition, values ...string)
 }
 
 func (w *world) offsets(p *txn.Producer, next int64) error {
-	if err := p.Join(w.t.Context(), group); err != nil {
+	if err := p.Join(w.ctx, group); err != nil {
 		return err
 	}
-	return p.Offsets(w.t.Context(), txn.Offsets{
+	return p.Offsets(w.ctx, txn.Offsets{
 		Group: group, Generation: -1, Partition: schemas.Partition{Topic: "posts"}, Next: next, Metadata: "metadata",
 	})
 }
@@ -375,12 +379,12 @@ func TestCoordinatorMoves(t *testing.T) {
 	w := newWorld(t, kfake.NumBrokers(3))
 	p := w.open()
 	for i := range 6 {
-		require.NoError(t, p.Begin(t.Context(), []schemas.Partition{results}))
+		require.NoError(t, p.Begin(w.ctx, []schemas.Partition{results}))
 		require.Zero(t, w.produce(p, results, string(rune('a'+i))))
 		w.cluster.RehashCoordinators()
 		require.NoError(t, w.offsets(p, int64(i)))
 		w.cluster.RehashCoordinators()
-		require.NoError(t, p.End(t.Context(), true))
+		require.NoError(t, p.End(w.ctx, true))
 		w.cluster.RehashCoordinators()
 		if i%2 == 1 {
 			p = w.open()
