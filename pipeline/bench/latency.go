@@ -31,7 +31,7 @@ func latencyPart(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	for i := range min(b.repeat, 2) {
+	for i := range b.repeat {
 		for _, share := range []float64{0.1, 0.5, 0.8} {
 			if share != 0.5 && i > 0 {
 				continue // the goals are at half

@@ -135,7 +135,7 @@ func (b *bench) fullSizePart(ctx context.Context) error {
 	if err := b.fill(ctx, topic, s, n); err != nil {
 		return err
 	}
-	for range min(b.repeat, 2) {
+	for range b.repeat {
 		bare, err := b.limitOf(ctx, bundle, limitGraphs, s, span/2)
 		if err != nil {
 			return err
