@@ -90,7 +90,8 @@ func (f figure) draw(path string, tables []*table) error {
 	}
 	panels[0].Title.Text = f.title
 	canvas := vgsvg.New(panelWidth*vg.Length(len(panels)), panelHeight)
-	tiles := draw.Tiles{Rows: 1, Cols: len(panels), PadX: vg.Millimeter, PadTop: vg.Millimeter, PadRight: vg.Millimeter}
+	// The last label of an axis is as wide as it likes.
+	tiles := draw.Tiles{Rows: 1, Cols: len(panels), PadX: 5 * vg.Millimeter, PadTop: vg.Millimeter, PadLeft: 2 * vg.Millimeter, PadRight: 5 * vg.Millimeter}
 	for i, c := range plot.Align([][]*plot.Plot{panels}, tiles, draw.New(canvas))[0] {
 		panels[i].Draw(c)
 	}
