@@ -71,8 +71,8 @@ type graph interface {
 // activations in the cache and spread over the cores; a GPU wants large ones.
 // One image a run took 10 % longer than four, eight 2 % less
 // (pipeline/docs/performance-model.md). BERT-base in 32-bit floats takes 28 ms a
-// run and 1.4 ms a token, padding included, on one core; a GPU is never so short
-// of work that a further run pays.
+// run and 1.4 ms a token, padding included, on one core. On a GPU nobody has
+// measured it: there, runs are as large as they may be.
 const (
 	cpuImageChunk, cpuTextChunk   = 4, 8
 	cudaImageChunk, cudaTextChunk = 64, 64
